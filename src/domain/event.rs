@@ -1,0 +1,175 @@
+//! Events: what a publisher hands in, and what is kept of it.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{Attributes, EventId, EventType, Invalid, TenantId, Timestamp, text};
+
+const MAX_KEY: usize = 255;
+const MAX_CONTENT_TYPE: usize = 255;
+const MAX_AHEAD: Duration = Duration::from_hours(28 * 24);
+
+/// Media type of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentType(Arc<str>);
+
+impl ContentType {
+    /// The media type.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the payload is JSON: `application/json`, `text/json` or
+    /// anything that ends in `+json`, whatever its parameters.
+    pub fn is_json(&self) -> bool {
+        let essence = self.0.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json")
+    }
+}
+
+/// `application/json`.
+impl Default for ContentType {
+    fn default() -> Self {
+        Self(Arc::from("application/json"))
+    }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ContentType {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        let token = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        };
+        let well_formed = essence
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+        let printable = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+        if well_formed && printable && text.len() <= MAX_CONTENT_TYPE {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(Invalid::new(
+                "must be a media type such as \"application/json\", at most 255 characters",
+            ))
+        }
+    }
+}
+
+/// A payload's bytes and what they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The bytes, delivered as they are.
+    pub data: Bytes,
+    /// Their media type.
+    pub content_type: ContentType,
+}
+
+impl Payload {
+    /// Checks that the bytes are JSON where the media type says so.
+    pub fn new(data: Bytes, content_type: ContentType) -> Result<Self, Invalid> {
+        if content_type.is_json() {
+            serde_json::from_slice::<serde::de::IgnoredAny>(&data).map_err(|error| {
+                Invalid::new(format!(
+                    "must be JSON, as its content type {content_type} says: {error}"
+                ))
+            })?;
+        }
+        Ok(Self { data, content_type })
+    }
+}
+
+/// An event that was handed in and is not accepted yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What happened.
+    pub event_type: EventType,
+    /// The payload.
+    pub payload: Payload,
+    /// Names the event across repeated calls.
+    pub idempotency_key: Option<String>,
+    /// Names what the event is in order with.
+    pub ordering_key: Option<String>,
+    /// Attributes.
+    pub attributes: Attributes,
+    /// Not delivered before this time.
+    pub deliver_after: Option<Timestamp>,
+}
+
+impl NewEvent {
+    /// Checks an idempotency or ordering key: none if empty.
+    pub fn key(text: &str) -> Result<Option<String>, Invalid> {
+        text::at_most(text, MAX_KEY)?;
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    /// Checks that a time to deliver after is at most 28 days ahead.
+    pub fn check_deliver_after(time: Timestamp, now: Timestamp) -> Result<Timestamp, Invalid> {
+        if time.since(now) > MAX_AHEAD {
+            return Err(Invalid::new("must be at most 28 days ahead"));
+        }
+        Ok(time)
+    }
+
+    /// The event as it is accepted.
+    pub fn accept(self, id: EventId, tenant: TenantId, now: Timestamp) -> Event {
+        Event {
+            id,
+            tenant,
+            event_type: self.event_type,
+            payload: self.payload,
+            idempotency_key: self.idempotency_key,
+            ordering_key: self.ordering_key,
+            attributes: self.attributes,
+            deliver_after: self.deliver_after,
+            create_time: now,
+        }
+    }
+}
+
+/// An accepted event. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id; the id's time is `create_time` in whole milliseconds.
+    pub id: EventId,
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// What happened.
+    pub event_type: EventType,
+    /// The payload.
+    pub payload: Payload,
+    /// Names the event across repeated calls.
+    pub idempotency_key: Option<String>,
+    /// Names what the event is in order with.
+    pub ordering_key: Option<String>,
+    /// Attributes.
+    pub attributes: Attributes,
+    /// Not delivered before this time.
+    pub deliver_after: Option<Timestamp>,
+    /// When it was accepted.
+    pub create_time: Timestamp,
+}
+
+impl Event {
+    /// When its deliveries are first due.
+    pub fn due(&self) -> Timestamp {
+        self.deliver_after
+            .map_or(self.create_time, |after| after.max(self.create_time))
+    }
+
+    /// Whether a repeated event with the same idempotency key is this one.
+    pub fn is_repeated_by(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.payload == other.payload
+    }
+}

@@ -1,0 +1,139 @@
+//! Event types such as `order.shipped`, and the patterns that choose them.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use super::Invalid;
+
+const MAX_LENGTH: usize = 128;
+const MAX_PATTERNS: usize = 100;
+
+/// What happened: parts of `[A-Za-z0-9_-]` joined by dots, at most 128
+/// characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventType(Arc<str>);
+
+impl EventType {
+    /// The type's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EventType {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() {
+            return Err(Invalid::new("is required, such as \"order.shipped\""));
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(Invalid::new(format!(
+                "must be at most {MAX_LENGTH} characters, is {}",
+                text.len()
+            )));
+        }
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        if text
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(allowed))
+        {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(Invalid::new(
+                "must be parts of [A-Za-z0-9_-] joined by single dots, such as \"order.shipped\"",
+            ))
+        }
+    }
+}
+
+/// Chooses event types.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventPattern {
+    /// `order.shipped`: this type alone.
+    Exact(EventType),
+    /// `order.*`: every type below the prefix, at any depth.
+    Below(EventType),
+    /// `*`: every type.
+    Any,
+}
+
+impl EventPattern {
+    /// Whether the pattern chooses the type.
+    pub fn matches(&self, event_type: &EventType) -> bool {
+        match self {
+            Self::Exact(exact) => exact == event_type,
+            Self::Below(prefix) => event_type
+                .as_str()
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.starts_with('.')),
+            Self::Any => true,
+        }
+    }
+}
+
+impl fmt::Display for EventPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => exact.fmt(f),
+            Self::Below(prefix) => write!(f, "{prefix}.*"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
+impl FromStr for EventPattern {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let pattern = match text {
+            "*" => return Ok(Self::Any),
+            _ => match text.strip_suffix(".*") {
+                Some(prefix) => prefix.parse().map(Self::Below),
+                None => text.parse().map(Self::Exact),
+            },
+        };
+        pattern.map_err(|_| {
+            Invalid::new(
+                "must be an event type (\"order.created\"), a prefix (\"order.*\") or \"*\", \
+                 at most 128 characters of [A-Za-z0-9_.-]",
+            )
+        })
+    }
+}
+
+/// The patterns of a subscription: 1 to 100, without repetition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPatterns(Vec<EventPattern>);
+
+impl EventPatterns {
+    /// Keeps the patterns, sorted and each once.
+    pub fn new(mut patterns: Vec<EventPattern>) -> Result<Self, Invalid> {
+        patterns.sort();
+        patterns.dedup();
+        match patterns.len() {
+            0 => Err(Invalid::new(
+                "needs at least one pattern: \"order.created\", \"order.*\" or \"*\"",
+            )),
+            1..=MAX_PATTERNS => Ok(Self(patterns)),
+            n => Err(Invalid::new(format!(
+                "must be at most {MAX_PATTERNS} patterns, is {n}"
+            ))),
+        }
+    }
+
+    /// The patterns.
+    pub fn as_slice(&self) -> &[EventPattern] {
+        &self.0
+    }
+
+    /// Whether any pattern chooses the type.
+    pub fn matches(&self, event_type: &EventType) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(event_type))
+    }
+}

@@ -1,0 +1,41 @@
+//! What a subscription, an event, a delivery, an attempt and a secret are, and
+//! every decision about them. Pure: no I/O, no async, no clock, no serde; time
+//! and randomness come in as parameters.
+
+mod attempt;
+mod base32;
+mod delivery;
+mod event;
+mod event_type;
+mod filter;
+mod id;
+mod invalid;
+mod outcome;
+mod retry;
+mod secret;
+mod signature;
+mod subscription;
+mod tenant;
+mod text;
+mod time;
+mod url;
+
+pub use attempt::{Attempt, Headers, Phases};
+pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
+pub use event::{ContentType, Event, NewEvent, Payload};
+pub use event_type::{EventPattern, EventPatterns, EventType};
+pub use filter::{DeliveryFilter, TimeRange};
+pub use id::{AttemptId, DeliveryId, EventId, SubscriptionId};
+pub use invalid::{Invalid, Violation, Violations};
+pub use outcome::{Answer, ErrorKind, Outcome, RetryAfter};
+pub use retry::{Jitter, RetryPolicy, Schedule};
+pub use secret::{LiveSecrets, Secret};
+pub use signature::{SignatureScheme, Signer};
+pub use subscription::{
+    CustomHeaders, PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec,
+    Timeout, Version,
+};
+pub use tenant::TenantId;
+pub use text::{Attributes, Labels};
+pub use time::Timestamp;
+pub use url::EndpointUrl;

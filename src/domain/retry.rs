@@ -1,0 +1,209 @@
+//! When a failed delivery is tried again.
+
+use std::time::Duration;
+
+use super::{Invalid, Timestamp};
+
+const SECOND: u64 = 1;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The default delays: 15 attempts over 7.1 days.
+const DEFAULT_DELAYS: [u64; 14] = [
+    5 * SECOND,
+    MINUTE,
+    5 * MINUTE,
+    30 * MINUTE,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    DAY,
+    DAY,
+    DAY,
+    DAY,
+    DAY,
+];
+const DEFAULT_JITTER: f64 = 0.1;
+
+const MAX_DELAYS: usize = 50;
+const MAX_DELAY: Duration = Duration::from_secs(7 * DAY);
+const MAX_SUM: Duration = Duration::from_secs(28 * DAY);
+
+/// How the delays are given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schedule {
+    /// One by one.
+    Delays(Vec<Duration>),
+    /// Growing by a factor up to a cap, for so many attempts in all.
+    Exponential {
+        /// Delay before the first retry.
+        first: Duration,
+        /// Factor from one delay to the next.
+        factor: f64,
+        /// Largest delay.
+        cap: Duration,
+        /// Attempts in all.
+        attempts: u32,
+    },
+}
+
+impl Schedule {
+    /// The delay after so many attempts of a chain; none after the last.
+    fn delay_after(&self, attempts: u32) -> Option<Duration> {
+        let nth = attempts.checked_sub(1)?;
+        match self {
+            Self::Delays(delays) => delays.get(usize::try_from(nth).ok()?).copied(),
+            Self::Exponential {
+                first,
+                factor,
+                cap,
+                attempts: all,
+            } => (attempts < *all).then(|| {
+                let grown =
+                    first.as_secs_f64() * factor.powi(i32::try_from(nth).unwrap_or(i32::MAX));
+                Duration::try_from_secs_f64(grown).map_or(*cap, |delay| delay.min(*cap))
+            }),
+        }
+    }
+}
+
+/// A random number from 0 up to, not including, 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Jitter(f64);
+
+impl Jitter {
+    /// No jitter at all.
+    pub const NONE: Self = Self(0.0);
+
+    /// The number that 32 random bits stand for.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(f64::from(bits) / (f64::from(u32::MAX) + 1.0))
+    }
+}
+
+/// The schedule of a delivery whose attempts fail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    schedule: Schedule,
+    jitter: f64,
+    max_age: Option<Duration>,
+}
+
+impl RetryPolicy {
+    /// Checks the bounds; `jitter` is the largest share that is added to a
+    /// delay.
+    pub fn new(
+        schedule: Schedule,
+        jitter: Option<f64>,
+        max_age: Option<Duration>,
+    ) -> Result<Self, Invalid> {
+        check_schedule(&schedule)?;
+        let jitter = jitter.unwrap_or(DEFAULT_JITTER);
+        if !(0.0..=1.0).contains(&jitter) {
+            return Err(Invalid::new(format!("jitter must be 0 to 1, is {jitter}")));
+        }
+        if max_age == Some(Duration::ZERO) {
+            return Err(Invalid::new("max_age must be above zero, or unset"));
+        }
+        let policy = Self {
+            schedule,
+            jitter,
+            max_age,
+        };
+        if policy.longest() > MAX_SUM.mul_f64(1.0 + jitter) {
+            return Err(Invalid::new(
+                "delays must be at most 28 days in all; use fewer or shorter ones",
+            ));
+        }
+        Ok(policy)
+    }
+
+    /// How the delays are given.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Largest share that is added to a delay.
+    pub fn jitter(&self) -> f64 {
+        self.jitter
+    }
+
+    /// Age after which a delivery is not tried again.
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+
+    /// When to try again after so many attempts of a chain that began at
+    /// `began`, if at all. Never before `not_before`.
+    pub fn next_attempt(
+        &self,
+        attempts: u32,
+        began: Timestamp,
+        now: Timestamp,
+        not_before: Option<Timestamp>,
+        jitter: Jitter,
+    ) -> Option<Timestamp> {
+        let delay = self.schedule.delay_after(attempts)?;
+        let delay = delay + delay.mul_f64(self.jitter * jitter.0);
+        let next = now.after(delay).max(not_before.unwrap_or(Timestamp::MIN));
+        let too_old = self.max_age.is_some_and(|age| next.since(began) > age);
+        (!too_old).then_some(next)
+    }
+
+    /// The longest a chain of attempts can last, apart from the attempts.
+    pub fn longest(&self) -> Duration {
+        let delays = (1..).map_while(|attempts| self.schedule.delay_after(attempts));
+        let sum: Duration = delays.sum();
+        sum.mul_f64(1.0 + self.jitter)
+    }
+}
+
+/// 5 s, 1 min, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, then 24 h five
+/// times; up to 10 % is added to each.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::Delays(DEFAULT_DELAYS.map(Duration::from_secs).to_vec()),
+            jitter: DEFAULT_JITTER,
+            max_age: None,
+        }
+    }
+}
+
+fn check_schedule(schedule: &Schedule) -> Result<(), Invalid> {
+    match schedule {
+        Schedule::Delays(delays) if delays.len() > MAX_DELAYS => Err(Invalid::new(format!(
+            "delays must be at most {MAX_DELAYS}, are {}",
+            delays.len()
+        ))),
+        Schedule::Delays(delays) if delays.iter().any(|delay| *delay > MAX_DELAY) => {
+            Err(Invalid::new("delays must be at most 7 days each"))
+        }
+        Schedule::Delays(_) => Ok(()),
+        Schedule::Exponential {
+            first,
+            factor,
+            cap,
+            attempts,
+        } => {
+            if *first == Duration::ZERO || *first > MAX_DELAY {
+                Err(Invalid::new(
+                    "exponential.first must be above zero and at most 7 days",
+                ))
+            } else if !(1.0..=10.0).contains(factor) {
+                Err(Invalid::new("exponential.factor must be 1 to 10"))
+            } else if cap < first || *cap > MAX_DELAY {
+                Err(Invalid::new(
+                    "exponential.cap must be at least exponential.first and at most 7 days",
+                ))
+            } else if !(1..=51).contains(attempts) {
+                Err(Invalid::new("exponential.attempts must be 1 to 51"))
+            } else {
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Subscriptions: an endpoint, the event types it wants, and how it wants to be
+//! called.
+
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use super::{
+    EndpointUrl, EventPatterns, Invalid, Labels, LiveSecrets, RetryPolicy, SignatureScheme,
+    SubscriptionId, TenantId, Timestamp, text,
+};
+
+const MAX_HEADERS: usize = 32;
+const MAX_HEADER_VALUE: usize = 4_096;
+const MAX_STATE_MESSAGE: usize = 256;
+
+/// Headers that HTTP or Postrider itself sets.
+const RESERVED_HEADERS: [&str; 22] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "x-webhook-", "postrider-"];
+
+/// Deadline of one attempt: 1 to 60 seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout(Duration);
+
+impl Timeout {
+    /// Checks the bounds.
+    pub fn new(duration: Duration) -> Result<Self, Invalid> {
+        if (Duration::from_secs(1)..=Duration::from_mins(1)).contains(&duration) {
+            Ok(Self(duration))
+        } else {
+            Err(Invalid::new("must be 1 to 60 seconds"))
+        }
+    }
+
+    /// The deadline.
+    pub fn as_duration(self) -> Duration {
+        self.0
+    }
+}
+
+/// 15 seconds.
+impl Default for Timeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(15))
+    }
+}
+
+/// Headers of the subscriber's own, names in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomHeaders(BTreeMap<String, String>);
+
+impl CustomHeaders {
+    /// Checks names and values; reserved names are refused.
+    pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
+        let mut checked = BTreeMap::new();
+        for (name, value) in headers {
+            let lower = name.to_ascii_lowercase();
+            if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
+                return Err(Invalid::new(format!("{name:?} is not a header name")));
+            }
+            if RESERVED_HEADERS.contains(&lower.as_str())
+                || RESERVED_PREFIXES
+                    .iter()
+                    .any(|prefix| lower.starts_with(prefix))
+            {
+                return Err(Invalid::new(format!(
+                    "{name:?} is reserved; choose another name"
+                )));
+            }
+            let printable = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
+            if !printable || value.len() > MAX_HEADER_VALUE || value.trim() != value {
+                return Err(Invalid::new(format!(
+                    "value of {name:?} must be at most {MAX_HEADER_VALUE} printable ASCII \
+                     characters without spaces at its ends"
+                )));
+            }
+            if checked.insert(lower, value).is_some() {
+                return Err(Invalid::new(format!(
+                    "{name:?} stands twice; header names ignore case"
+                )));
+            }
+        }
+        if checked.len() > MAX_HEADERS {
+            return Err(Invalid::new(format!(
+                "must have at most {MAX_HEADERS} entries, has {}",
+                checked.len()
+            )));
+        }
+        Ok(Self(checked))
+    }
+
+    /// The headers, sorted by name.
+    pub fn as_map(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+/// Shape of a delivery's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PayloadFormat {
+    /// `{"id":...,"type":...,"createdAt":...,"data":...}`.
+    #[default]
+    Envelope,
+}
+
+/// What the owner of a subscription decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriptionSpec {
+    /// Where deliveries go.
+    pub url: EndpointUrl,
+    /// Which events are delivered.
+    pub events: EventPatterns,
+    /// For people.
+    pub description: String,
+    /// Sent with every delivery.
+    pub headers: CustomHeaders,
+    /// For the owner.
+    pub labels: Labels,
+    /// When failed deliveries are tried again.
+    pub retry_policy: RetryPolicy,
+    /// Deadline of one attempt.
+    pub timeout: Timeout,
+    /// Attempts that may be under way at once.
+    pub max_in_flight: NonZeroU32,
+    /// Shape of the body.
+    pub payload_format: PayloadFormat,
+    /// Signatures that are sent; never empty.
+    pub signature_schemes: Vec<SignatureScheme>,
+}
+
+impl SubscriptionSpec {
+    /// Attempts that may be under way at once if the owner does not say.
+    pub const DEFAULT_MAX_IN_FLIGHT: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
+
+    /// What a subscription is if its owner names only the URL and the events.
+    pub fn new(url: EndpointUrl, events: EventPatterns) -> Self {
+        Self {
+            url,
+            events,
+            description: String::new(),
+            headers: CustomHeaders::default(),
+            labels: Labels::default(),
+            retry_policy: RetryPolicy::default(),
+            timeout: Timeout::default(),
+            max_in_flight: Self::DEFAULT_MAX_IN_FLIGHT,
+            payload_format: PayloadFormat::default(),
+            signature_schemes: vec![
+                SignatureScheme::StandardWebhooks,
+                SignatureScheme::Sha256Body,
+            ],
+        }
+    }
+
+    /// Checks a description.
+    pub fn check_description(description: String) -> Result<String, Invalid> {
+        text::at_most(&description, 1_024).map(|()| description)
+    }
+
+    /// Checks a bound on attempts under way: the default if zero.
+    pub fn check_max_in_flight(n: u32) -> Result<NonZeroU32, Invalid> {
+        match NonZeroU32::new(n) {
+            None => Ok(Self::DEFAULT_MAX_IN_FLIGHT),
+            Some(n) if n.get() <= 1_024 => Ok(n),
+            Some(_) => Err(Invalid::new(format!("must be 1 to 1024, is {n}"))),
+        }
+    }
+
+    /// Sorts schemes and keeps each once; both if there are none.
+    pub fn schemes_or_default(mut schemes: Vec<SignatureScheme>) -> Vec<SignatureScheme> {
+        if schemes.is_empty() {
+            schemes = vec![
+                SignatureScheme::StandardWebhooks,
+                SignatureScheme::Sha256Body,
+            ];
+        }
+        schemes.sort();
+        schemes.dedup();
+        schemes
+    }
+}
+
+/// Whether a subscription receives events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It does.
+    Active,
+    /// It does not; what was queued waits.
+    Disabled,
+}
+
+/// By whom or by which rule a state was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateCode {
+    /// It was created so.
+    Created,
+    /// A call asked for it.
+    Requested,
+    /// The endpoint answered 410.
+    Gone,
+}
+
+/// Why and since when a state holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateReason {
+    /// By whom or by which rule.
+    pub code: StateCode,
+    /// For people.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl StateReason {
+    /// Checks the length of a message given by a caller.
+    pub fn check_message(message: String) -> Result<String, Invalid> {
+        text::at_most(&message, MAX_STATE_MESSAGE).map(|()| message)
+    }
+}
+
+/// Counts the changes of a subscription; the base of its etag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// An endpoint and what it wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What its owner decides.
+    pub spec: SubscriptionSpec,
+    /// What signs its deliveries.
+    pub secrets: LiveSecrets,
+    /// Whether it receives events.
+    pub state: State,
+    /// Why.
+    pub state_reason: StateReason,
+    /// Raised by every change.
+    pub version: Version,
+    /// When it was created.
+    pub create_time: Timestamp,
+    /// When it last changed.
+    pub update_time: Timestamp,
+}
+
+impl Subscription {
+    /// A new, active subscription.
+    pub fn new(
+        id: SubscriptionId,
+        tenant: TenantId,
+        spec: SubscriptionSpec,
+        secrets: LiveSecrets,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            tenant,
+            spec,
+            secrets,
+            state: State::Active,
+            state_reason: StateReason {
+                code: StateCode::Created,
+                message: String::new(),
+                since: now,
+            },
+            version: Version(1),
+            create_time: now,
+            update_time: now,
+        }
+    }
+
+    /// Whether events of this type are queued for it.
+    pub fn wants(&self, event_type: &super::EventType) -> bool {
+        self.state == State::Active && self.spec.events.matches(event_type)
+    }
+
+    /// The subscription with what its owner now decides.
+    #[must_use]
+    pub fn with_spec(&self, spec: SubscriptionSpec, now: Timestamp) -> Self {
+        Self {
+            spec,
+            ..self.changed(now)
+        }
+    }
+
+    /// The subscription with other secrets.
+    #[must_use]
+    pub fn with_secrets(&self, secrets: LiveSecrets, now: Timestamp) -> Self {
+        Self {
+            secrets,
+            ..self.changed(now)
+        }
+    }
+
+    /// The subscription in this state; unchanged if it is in it already.
+    #[must_use]
+    pub fn with_state(
+        &self,
+        state: State,
+        code: StateCode,
+        message: String,
+        now: Timestamp,
+    ) -> Self {
+        if self.state == state {
+            return self.clone();
+        }
+        Self {
+            state,
+            state_reason: StateReason {
+                code,
+                message,
+                since: now,
+            },
+            ..self.changed(now)
+        }
+    }
+
+    fn changed(&self, now: Timestamp) -> Self {
+        Self {
+            version: Version(self.version.0 + 1),
+            update_time: now.max(self.update_time),
+            ..self.clone()
+        }
+    }
+}

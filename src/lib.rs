@@ -1,0 +1,7 @@
+//! Postrider, a webhook delivery server: events come in over gRPC, are stored
+//! durably, and go out as signed HTTP POSTs. ARCHITECTURE.md draws the layers.
+
+#![forbid(unsafe_code)]
+
+pub mod domain;
+pub mod proto;
