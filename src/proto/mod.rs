@@ -2,7 +2,6 @@
 //! descriptor set they came from. Nothing is written by hand here.
 
 #![expect(
-    missing_docs,
     clippy::pedantic,
     clippy::large_enum_variant,
     clippy::allow_attributes,
