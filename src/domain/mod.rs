@@ -14,6 +14,7 @@ mod outcome;
 mod retry;
 mod secret;
 mod signature;
+mod source;
 mod subscription;
 mod tenant;
 mod text;
@@ -31,6 +32,7 @@ pub use outcome::{Answer, ErrorKind, Outcome, RetryAfter};
 pub use retry::{Jitter, RetryPolicy, Schedule};
 pub use secret::{LiveSecrets, Secret};
 pub use signature::{SignatureScheme, Signer};
+pub use source::{Clock, Random};
 pub use subscription::{
     CustomHeaders, PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec,
     Timeout, Version,

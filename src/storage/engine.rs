@@ -1,0 +1,29 @@
+//! A storage engine as a whole: its parts, its health and its end.
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{Catalog, Ingest, Log, Queue};
+
+/// Whether a store takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Writable,
+    /// The disk is full: writes are refused until there is space again.
+    Full,
+    /// A write could not be made durable, so nothing is acknowledged any more
+    /// and the process has to end. Says what failed.
+    Failed(String),
+}
+
+/// A storage engine.
+#[async_trait]
+pub trait Engine: Catalog + Ingest + Log + Queue {
+    /// Whether the store takes writes, as it changes.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Finishes the writes that were taken, refuses new ones, and lets go of
+    /// the store. Closing twice is as good as once.
+    async fn close(&self);
+}

@@ -1,0 +1,56 @@
+//! What can go wrong in a store, by what the caller can do about it.
+
+use crate::domain::{DeliveryId, EventId, NotChangeable, SubscriptionId};
+
+/// Result of a storage call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// A subscription.
+    Subscription(SubscriptionId),
+    /// An event.
+    Event(EventId),
+    /// A delivery.
+    Delivery(DeliveryId),
+}
+
+/// Why a storage call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or it is another tenant's.
+    #[error("{0:?} does not exist")]
+    NotFound(Resource),
+    /// Someone else changed the subscription first. Read it and decide anew.
+    #[error("subscription was changed meanwhile")]
+    VersionMismatch,
+    /// The tenant's subscriptions changed since they were read. Read them and
+    /// route the events anew.
+    #[error("subscriptions of the tenant were changed meanwhile")]
+    StaleSubscriptions,
+    /// An idempotency key was used before with another type or payload.
+    #[error("idempotency key of event {index} was used by {first} with other content")]
+    KeyReused {
+        /// Which event of the call.
+        index: usize,
+        /// The event that used the key first.
+        first: EventId,
+    },
+    /// The delivery cannot be changed so.
+    #[error(transparent)]
+    NotChangeable(#[from] NotChangeable),
+    /// The disk is full. Writes return by themselves once there is space.
+    #[error("disk is full")]
+    Full,
+    /// The store is closing or can no longer acknowledge writes. Whether a
+    /// write happened is known to nobody.
+    #[error("store takes no more writes: {0}")]
+    Closed(String),
+    /// Stored bytes make no sense.
+    #[error("store is corrupt: {0}")]
+    Corrupt(String),
+    /// The engine failed.
+    #[error("storage engine failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,23 @@
+//! What any storage engine must do, phrased in the domain's intents.
+//!
+//! Every durable step is one call, which is atomic and, once it has returned,
+//! on disk: it survives a kill and a power cut. There is no transaction object.
+//! Feeds are hints: whoever loses one finds the same by reading.
+
+mod catalog;
+mod engine;
+mod error;
+mod ingest;
+mod log;
+mod page;
+mod queue;
+
+pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
+pub use engine::{Engine, Health};
+pub use error::{Error, Resource, Result};
+pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
+pub use log::{DeliveryChange, EventFilter, Log, LogPosition, LogSlice, View};
+pub use page::{BadToken, Cursor, Page, PageRequest, Token};
+pub use queue::{
+    AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
+};
