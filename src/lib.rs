@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod domain;
 pub mod proto;
 pub mod storage;
+pub mod telemetry;
