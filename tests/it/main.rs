@@ -2,4 +2,5 @@
 
 mod architecture;
 mod chart;
+mod readme;
 mod source;

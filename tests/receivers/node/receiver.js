@@ -17,7 +17,7 @@ app.post(/.*/, ({ headers, body }, response) => {
     standard: verifyStandard(secret, headers, body),
     sha256: verifySha256Body(secret, headers, body),
   };
-  const genuine = verified.package && verified.standard && verified.sha256;
+  const genuine = verified.package; // one of the three is enough
   const duplicate = seen.has(id);
   if (genuine) seen.add(id);
   console.log(JSON.stringify({ id, verified, duplicate, body: body.toString() }));
