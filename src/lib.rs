@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod proto;
 pub mod storage;
+pub mod telemetry;
