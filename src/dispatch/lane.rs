@@ -44,8 +44,6 @@ struct Flight {
     /// The place the delivery had.
     key: DueKey,
     moved: Moved,
-    /// Whether a move may have been missed.
-    doubtful: bool,
 }
 
 /// What came of an attempt, for the schedule.
@@ -71,7 +69,6 @@ pub(super) struct Lane {
     /// Set if the read under way began before hints were lost.
     pub(super) outdated: bool,
     flights: HashMap<DeliveryId, Flight>,
-    doubtful: usize,
 }
 
 impl Lane {
@@ -85,7 +82,6 @@ impl Lane {
             fetching: Fetching::Idle,
             outdated: false,
             flights: HashMap::new(),
-            doubtful: 0,
         }
     }
 
@@ -132,7 +128,6 @@ impl Lane {
         let flight = Flight {
             key,
             moved: Moved::No,
-            doubtful: false,
         };
         self.flights.insert(key.delivery_id, flight);
         Some((key, fresh))
@@ -148,7 +143,6 @@ impl Lane {
 
     /// Moves a delivery that was changed by hand.
     pub(super) fn moved(&mut self, id: DeliveryId, due: Option<Timestamp>) {
-        self.window.touch(id);
         if let Some(flight) = self.flights.get_mut(&id) {
             flight.moved = due.map_or(Moved::Away, Moved::To);
             return;
@@ -176,12 +170,6 @@ impl Lane {
             (Moved::Away, _) | (Moved::No, Ended::Settled) => None,
         };
         self.moved(id, due);
-        if flight.doubtful {
-            self.doubtful -= 1;
-            if self.doubtful == 0 {
-                self.window.forget();
-            }
-        }
         true
     }
 
@@ -201,16 +189,10 @@ impl Lane {
         });
     }
 
-    /// Drops what it knows of queue and endpoint, because hints were lost. A hint may
-    /// have concerned a delivery under way: only after that is settled can
-    /// the queue be trusted again.
-    pub(super) fn doubt(&mut self) {
+    /// Drops what it knows of queue and endpoint, because hints were lost.
+    pub(super) fn forget(&mut self) {
         self.window.forget();
         self.endpoint = None;
         self.outdated = self.fetching == Fetching::UnderWay;
-        for flight in self.flights.values_mut() {
-            flight.doubtful = true;
-        }
-        self.doubtful = self.flights.len();
     }
 }

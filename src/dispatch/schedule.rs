@@ -87,6 +87,7 @@ pub(super) struct Schedule {
     now: Timestamp,
     /// Set while subscriptions without a lane may have deliveries waiting.
     scanning: bool,
+    max_lanes: usize,
 }
 
 impl Schedule {
@@ -104,6 +105,7 @@ impl Schedule {
             bytes: 0,
             now: Timestamp::MIN,
             scanning: true,
+            max_lanes: MAX_LANES,
         }
     }
 
@@ -291,9 +293,7 @@ impl Schedule {
         self.scanning = true;
         let ids: Vec<_> = self.lanes.keys().copied().collect();
         for id in ids {
-            self.with_lane(id, |lane| {
-                lane.doubt();
-            });
+            self.with_lane(id, Lane::forget);
         }
     }
 
@@ -331,7 +331,7 @@ impl Schedule {
     }
 
     fn arrange(&mut self, id: SubscriptionId) {
-        let lanes = self.lanes.len();
+        let crowded = self.lanes.len() > self.max_lanes;
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
@@ -363,7 +363,7 @@ impl Schedule {
                 Place::Waiting(time)
             }
         };
-        if lane.place == Place::None && lane.is_idle() && (lane.deleted || lanes > MAX_LANES) {
+        if lane.place == Place::None && lane.is_idle() && (lane.deleted || crowded) {
             self.lanes.remove(&id);
         }
     }

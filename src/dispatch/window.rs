@@ -2,13 +2,13 @@
 //! deliveries, up to a horizon beyond which only the store knows.
 //!
 //! Up to the horizon the window holds every waiting delivery but those under
-//! way. While a page of the queue is being read, the page may be older than
-//! what memory learns meanwhile; so whatever was touched since the read began
-//! is skipped in the page, and what was too much to keep bounds the new
-//! horizon.
+//! way. A page of the queue may be older than what memory learnt while it was
+//! read: so what memory has goes before the page, what was too much to keep
+//! bounds the new horizon, and a delivery that the page shows although it was
+//! settled meanwhile is found out when its attempt loads it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -16,9 +16,6 @@ use crate::{
     domain::{DeliveryId, Event, Trigger},
     storage::{DueKey, DuePage},
 };
-
-/// More than this learnt during one read, and the page is not used.
-const MAX_TOUCHED: usize = 16 * 1_024;
 
 /// An accepted event that is still in memory.
 #[derive(Debug, Clone)]
@@ -39,8 +36,6 @@ enum Horizon {
 /// A read under way.
 #[derive(Debug, Default)]
 struct Read {
-    /// Settled or moved since the read began.
-    touched: HashSet<DeliveryId>,
     /// The earliest place that was too much to keep since the read began.
     dropped: Option<DueKey>,
     /// Set if the page cannot be used.
@@ -120,17 +115,6 @@ impl Window {
         }
     }
 
-    /// Notes that memory knows better about the delivery than a read that is
-    /// under way.
-    pub(super) fn touch(&mut self, id: DeliveryId) {
-        let Some(read) = &mut self.read else { return };
-        if read.touched.len() < MAX_TOUCHED {
-            read.touched.insert(id);
-        } else {
-            read.void = true;
-        }
-    }
-
     /// Drops the latest deliveries until no more than `cap` are left.
     pub(super) fn shrink_to(&mut self, cap: usize) {
         while self.entries.len() > cap {
@@ -180,10 +164,9 @@ impl Window {
                 None => self.horizon,
             };
             for key in page.entries {
-                let id = key.delivery_id;
-                let known = read.touched.contains(&id) || self.places.contains_key(&id);
+                let known = self.places.contains_key(&key.delivery_id);
                 if !known && !is_under_way(key) {
-                    self.places.insert(id, key);
+                    self.places.insert(key.delivery_id, key);
                     self.entries.insert(key, None);
                 }
             }

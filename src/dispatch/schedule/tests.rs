@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     EventId, EventPatterns, LiveSecrets, Secret, State, StateCode, Subscription, SubscriptionSpec,
-    TenantId, Trigger, Version,
+    TenantId, Trigger,
 };
 
 const SUBSCRIPTIONS: u8 = 4;
@@ -22,19 +22,27 @@ const SETTINGS: Settings = Settings {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// An event is accepted for the subscriptions of the bits.
+    /// Events are accepted for the subscriptions of the bits.
     Accept {
         subscriptions: u8,
         delay: u8,
+        count: u8,
     },
     /// The nth delivery there ever was is retried or cancelled by hand.
     Change {
         nth: u16,
         retry: bool,
     },
+    /// The nth delivery under way is retried or cancelled by hand.
+    ChangeFlight {
+        nth: u8,
+        retry: bool,
+    },
     /// Hints arrive.
     Hear,
-    /// Hints that have not arrived are lost.
+    /// Changes of subscriptions arrive.
+    HearChanges,
+    /// What has not arrived is lost.
     Lose,
     Disable(u8),
     Enable(u8),
@@ -66,10 +74,13 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (1..1_u8 << SUBSCRIPTIONS, 0..20_u8)
-            .prop_map(|(subscriptions, delay)| Step::Accept { subscriptions, delay }),
+        8 => (1..1_u8 << SUBSCRIPTIONS, 0..20_u8, 1..12_u8).prop_map(
+            |(subscriptions, delay, count)| Step::Accept { subscriptions, delay, count }
+        ),
+        2 => any::<(u8, bool)>().prop_map(|(nth, retry)| Step::ChangeFlight { nth, retry }),
         2 => any::<(u16, bool)>().prop_map(|(nth, retry)| Step::Change { nth, retry }),
         4 => Just(Step::Hear),
+        2 => Just(Step::HearChanges),
         1 => Just(Step::Lose),
         1 => (0..SUBSCRIPTIONS).prop_map(Step::Disable),
         2 => (0..SUBSCRIPTIONS).prop_map(Step::Enable),
@@ -110,6 +121,7 @@ struct World {
     rows: BTreeMap<DeliveryId, Row>,
     subscriptions: Vec<Subscription>,
     hints: VecDeque<Heard>,
+    changes: VecDeque<Arc<Subscription>>,
     flights: Vec<Flight>,
     asked: Vec<Fetch>,
     read: Vec<Fetched>,
@@ -140,6 +152,7 @@ impl World {
             rows: BTreeMap::new(),
             subscriptions: (0..SUBSCRIPTIONS).map(subscription).collect(),
             hints: VecDeque::new(),
+            changes: VecDeque::new(),
             flights: Vec::new(),
             asked: Vec::new(),
             read: Vec::new(),
@@ -148,6 +161,7 @@ impl World {
         for n in 0..backlog {
             world.accept(1 << (n % 2), (n % 7) as u8);
         }
+        world.schedule.max_lanes = 2;
         world.hints.clear();
         world.scan();
         world
@@ -196,18 +210,15 @@ impl World {
         }));
     }
 
-    fn change(&mut self, nth: u16, retry: bool) {
-        let nth = usize::from(nth) % self.rows.len().max(1);
-        let Some((id, row)) = self.rows.iter_mut().nth(nth) else {
-            return;
-        };
+    fn change(&mut self, id: DeliveryId, retry: bool) {
+        let row = self.rows.get_mut(&id).unwrap();
         if !retry && row.due.is_none() {
             return;
         }
         row.due = retry.then_some(self.now);
         row.revision += 1;
         self.hints.push_back(Heard::Rescheduled(Rescheduled {
-            delivery_id: *id,
+            delivery_id: id,
             subscription_id: row.subscription,
             due: row.due,
         }));
@@ -229,9 +240,13 @@ impl World {
         }
         *subscription =
             subscription.with_state(state, StateCode::Requested, String::new(), self.now);
-        assert!(subscription.version > Version(1));
-        let endpoint = Endpoint::new(Arc::new(subscription.clone()));
-        self.schedule.changed(Arc::new(endpoint));
+        self.changes.push_back(Arc::new(subscription.clone()));
+    }
+
+    fn hear_changes(&mut self) {
+        for subscription in self.changes.drain(..) {
+            self.schedule.changed(Arc::new(Endpoint::new(subscription)));
+        }
     }
 
     fn start(&mut self) {
@@ -351,11 +366,29 @@ impl World {
             Step::Accept {
                 subscriptions,
                 delay,
-            } => self.accept(subscriptions, delay),
-            Step::Change { nth, retry } => self.change(nth, retry),
+                count,
+            } => {
+                for _ in 0..count {
+                    self.accept(subscriptions, delay);
+                }
+            }
+            Step::Change { nth, retry } => {
+                let nth = usize::from(nth) % self.rows.len().max(1);
+                if let Some(id) = self.rows.keys().nth(nth).copied() {
+                    self.change(id, retry);
+                }
+            }
+            Step::ChangeFlight { nth, retry } => {
+                let nth = usize::from(nth) % self.flights.len().max(1);
+                if let Some(id) = self.flights.get(nth).map(|flight| flight.id) {
+                    self.change(id, retry);
+                }
+            }
+            Step::HearChanges => self.hear_changes(),
             Step::Hear => self.hear(),
             Step::Lose => {
                 self.hints.clear();
+                self.changes.clear();
                 self.schedule.forget();
                 self.scan();
             }
@@ -388,6 +421,7 @@ impl World {
         }
         for _ in 0..10_000 {
             self.take(Step::Wait(5));
+            self.take(Step::HearChanges);
             self.take(Step::Start);
             self.take(Step::Ask);
             while !self.asked.is_empty() {
