@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dispatch;
 pub mod domain;
 pub mod proto;
 pub mod storage;
