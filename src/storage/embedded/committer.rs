@@ -166,7 +166,7 @@ impl Committer {
         let state = Arc::clone(&self.state);
         let mut group = Group::new(&state, self.last_position);
         let mut count = 0;
-        for day in state.days.all() {
+        for day in state.days.all()? {
             for place in state.places(day, call.subscription, None, call.limit - count)? {
                 group.cancel_waiting(call.subscription, place, call.now);
                 count += 1;

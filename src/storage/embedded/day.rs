@@ -102,12 +102,10 @@ impl Days {
     }
 
     /// The days there are, oldest first.
-    pub(super) fn all(&self) -> Vec<Day> {
+    pub(super) fn all(&self) -> Result<Vec<Day>> {
         let slots = self.slots.read();
-        slots
-            .iter()
-            .flat_map(|slots| slots.keys().copied())
-            .collect()
+        let slots = slots.as_ref().ok_or_else(closed)?;
+        Ok(slots.keys().copied().collect())
     }
 
     /// The oldest day there is.

@@ -140,7 +140,7 @@ impl<'a> Group<'a> {
         }
         let oldest = day.before(REMEMBERED_DAYS);
         let forgotten = oldest.start().after(time.since(day.start()));
-        for day in self.state.days.all().into_iter().rev() {
+        for day in self.state.days.all()?.into_iter().rev() {
             if day < oldest {
                 break;
             }

@@ -124,7 +124,10 @@ fn open_catalog(dir: &Path, cache_bytes: u64) -> Result<Arc<dyn Partition>, Open
 /// The position of the last attempt on any day.
 fn last_position(days: &Days, dir: &Path) -> Result<LogPosition, OpenError> {
     let mut last = LogPosition::default();
-    for day in days.all() {
+    let all = days
+        .all()
+        .map_err(|error| OpenError::corrupt(dir, &error))?;
+    for day in all {
         let at = dir.join(day.to_string());
         let partition = days
             .get(day)

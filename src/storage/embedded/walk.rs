@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
         tenant: &'a TenantId,
         range: TimeRange,
         from: Option<Place>,
-    ) -> Self {
+    ) -> Result<Self> {
         let oldest = first_id(range.start);
         let newest = match range.end {
             Timestamp::MAX => u128::MAX,
@@ -100,9 +100,9 @@ impl<'a> Walk<'a> {
         };
         let newest = from.map_or(newest, |place| newest.min(place.id));
         let (first, last) = (day_of(oldest), day_of(newest));
-        let mut days = state.days.all();
+        let mut days = state.days.all()?;
         days.retain(|day| (first..=last).contains(day) && oldest <= newest);
-        Self {
+        Ok(Self {
             state,
             tenant,
             oldest,
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
             places: Vec::new(),
             looked_at: None,
             rows: 0,
-        }
+        })
     }
 
     /// The same through what the ids of a filter choose, by the shortest way.
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
         filter: &DeliveryFilter,
         from: Option<Place>,
     ) -> Result<Self> {
-        let mut walk = Self::new(state, tenant, filter.accepted, from);
+        let mut walk = Self::new(state, tenant, filter.accepted, from)?;
         let of_delivery = filter.delivery_id.map(DeliveryId::event_id);
         if let Some(event) = filter.event_id.or(of_delivery) {
             walk.days.clear();

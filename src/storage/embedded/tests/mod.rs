@@ -1,1 +1,10 @@
-//! Behaviour of the engine.
+//! What every engine has to do, as functions over the public traits, run here
+//! on a directory of sled.
+
+mod accept;
+mod attempts;
+mod catalog;
+mod lists;
+mod opening;
+mod queue;
+mod support;
