@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     day::Day,
+    group::REMEMBERED_DAYS,
     key,
     kv::Batch,
     piece,
@@ -93,6 +94,10 @@ impl Ingest for Store {
                 return Err(refused("an event has too many deliveries"));
             }
         }
+        let keyed = |routed: &Routed| routed.event.idempotency_key.is_some();
+        if events.events.iter().any(keyed) {
+            self.open_remembered(day).await?;
+        }
         let call = Accepting {
             tenant: events.tenant,
             routed_at: events.routed_at,
@@ -100,6 +105,24 @@ impl Ingest for Store {
             events: events.events.into_iter().map(AcceptingEvent::new).collect(),
         };
         self.write(|reply| Write::Accept(call, reply)).await
+    }
+}
+
+impl Store {
+    /// Opens the days in which the committer will look for idempotency keys, so
+    /// that nobody else has to wait for that.
+    async fn open_remembered(&self, day: Day) -> Result<()> {
+        let closed = self.state.days.closed_since(day.before(REMEMBERED_DAYS))?;
+        if closed.is_empty() {
+            return Ok(());
+        }
+        self.read(move |state| {
+            for day in closed {
+                state.days.get(day)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

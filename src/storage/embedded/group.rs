@@ -28,7 +28,7 @@ const HINT_PAYLOAD: usize = 16 * 1024;
 const HINT_PAYLOADS: usize = 1024 * 1024;
 
 /// How long an idempotency key is remembered, in days.
-const REMEMBERED_DAYS: u64 = 7;
+pub(super) const REMEMBERED_DAYS: u64 = 7;
 
 /// What a group writes and what it tells once that is durable.
 pub(super) struct Group<'a> {

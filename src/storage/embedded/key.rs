@@ -21,10 +21,11 @@
 //! | `S` tenant 0 subscription | the subscription |
 //! | `R` tenant 0 request id | the subscription as the request created it |
 //! | `F` | the first day there ever was |
+//! | `Z` day | the day is at rest: the position of its last attempt |
 
 use std::ops::Bound;
 
-use super::kv::Bounds;
+use super::{day::Day, kv::Bounds};
 use crate::domain::{DeliveryId, EventId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
@@ -38,6 +39,7 @@ const PIECE: u8 = b'P';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
+const RESTING: u8 = b'Z';
 
 const ID: usize = 16;
 
@@ -193,6 +195,20 @@ pub(super) fn first_day() -> Vec<u8> {
     vec![FIRST_DAY]
 }
 
+pub(super) fn resting(day: Day) -> Vec<u8> {
+    key(RESTING, &[&day.number().to_be_bytes()])
+}
+
+/// All days at rest.
+pub(super) fn all_resting() -> Bounds {
+    all(RESTING)
+}
+
+/// The number at the end of a key, or of a value that is one.
+pub(super) fn number_of(bytes: &[u8]) -> Option<u64> {
+    bytes.last_chunk().copied().map(u64::from_be_bytes)
+}
+
 fn all(tag: u8) -> Bounds {
     (Bound::Included(vec![tag]), Bound::Excluded(vec![tag + 1]))
 }
@@ -251,6 +267,10 @@ mod tests {
             (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
             (request(&tenant, "id"), r"Rdefault\x00id"),
             (first_day(), "F"),
+            (
+                resting(Day::from_number(0x4d21)),
+                r"Z\x00\x00\x00\x00\x00\x00M!",
+            ),
         ];
         for (key, expected) in cases {
             assert_eq!(text(&key), expected);

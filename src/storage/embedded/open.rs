@@ -18,7 +18,7 @@ use super::{
     index::SubscriptionIndex,
     key,
     kv::{Batch, Order, Partition, Space, Step},
-    piece,
+    piece, rest,
     row::{read_request, read_subscription},
     sled::SledSpace,
     state::State,
@@ -80,7 +80,7 @@ fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, Ope
     let space = SledSpace::new(at.clone()).map_err(|error| OpenError::io(&at, error))?;
     let days = Days::find(Box::new(space), settings.cache_bytes)
         .map_err(|error| OpenError::from_kv(&at, error))?;
-    let last_position = last_position(&days, &at)?;
+    let last_position = recover_end(&days, &*catalog, &dir)?;
 
     let state = Arc::new(State {
         clock,
@@ -121,39 +121,40 @@ fn open_catalog(dir: &Path, cache_bytes: u64) -> Result<Arc<dyn Partition>, Open
         .map_err(|error| OpenError::from_kv(&dir.join(CATALOG), error))
 }
 
-/// The position of the last attempt on any day.
-fn last_position(days: &Days, dir: &Path) -> Result<LogPosition, OpenError> {
-    let mut last = LogPosition::default();
-    let all = days
-        .all()
-        .map_err(|error| OpenError::corrupt(dir, &error))?;
-    for day in all {
-        let at = dir.join(day.to_string());
-        let partition = days
+/// The position of the last attempt on any day. Opens the days that are not
+/// at rest.
+fn recover_end(
+    days: &Days,
+    catalog: &dyn Partition,
+    dir: &DataDir,
+) -> Result<LogPosition, OpenError> {
+    let at = dir.path().join(CATALOG);
+    let mut end = rest::recall(days, catalog).map_err(|error| from_storage(&at, error))?;
+    let awake = days.awake().map_err(|error| from_storage(&at, error))?;
+    for day in awake {
+        let at = dir.days().join(day.to_string());
+        let last = days
             .get(day)
-            .map_err(|error| match error {
-                Error::Corrupt(why) => OpenError::corrupt(&at, &why),
-                error => OpenError::io(&at, std::io::Error::other(error)),
-            })?
-            .into_iter();
-        for partition in partition {
-            let all = key::attempts(LogPosition(0), LogPosition(u64::MAX));
-            partition
-                .scan(all, Order::Backwards, &mut |key, _| {
-                    last = last.max(key::position_of(key).unwrap_or_default());
-                    Step::Break(())
-                })
-                .map_err(|error| OpenError::from_kv(&at, error))?;
-        }
+            .and_then(|partition| partition.map_or(Ok(end), |open| rest::last_attempt(&*open)))
+            .map_err(|error| from_storage(&at, error))?;
+        end = end.max(last);
     }
-    Ok(last)
+    rest::settle(days, catalog).map_err(|error| from_storage(&at, error))?;
+    Ok(end)
+}
+
+fn from_storage(dir: &Path, error: Error) -> OpenError {
+    match error {
+        Error::Corrupt(why) => OpenError::corrupt(dir, &why),
+        error => OpenError::io(dir, std::io::Error::other(error)),
+    }
 }
 
 fn read_first_day(catalog: &dyn Partition) -> super::kv::Result<Option<Day>> {
     let stored = catalog.get(&key::first_day())?;
     Ok(stored
-        .and_then(|number| number.try_into().ok())
-        .map(|number| Day::from_number(u64::from_be_bytes(number))))
+        .and_then(|number| key::number_of(&number))
+        .map(Day::from_number))
 }
 
 fn read_subscriptions(catalog: &dyn Partition) -> Result<SubscriptionIndex, Error> {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{super::OpenError, support::*};
-use crate::storage::{Error, Health};
+use crate::storage::{DeliveryChange, Error, Health, LogPosition, View};
 
 /// Overwrites the middle of everything that sled wrote.
 fn damage(dir: &Path) {
@@ -91,4 +91,57 @@ async fn a_corrupt_partition_is_named() {
         };
         assert_eq!(dir, part);
     }
+}
+
+#[tokio::test]
+async fn an_old_day_rests_until_something_in_it_is_due_again() {
+    let mut store = Fixture::new().await;
+    subscribe(&*store.engine, 1).await;
+    let old = deliver(&*store.engine, event(1, NOON), &[1]).await;
+    store
+        .engine
+        .record_attempts(vec![succeeded(old, 1)])
+        .await
+        .unwrap();
+    for day in 1..=3 {
+        deliver(&*store.engine, event(2, days_after(day)), &[1]).await;
+    }
+    for _ in 0..2 {
+        store.reopen().await;
+        let engine = &*store.engine;
+        let queue = engine.due(sub(1), None, 10).await.unwrap();
+        assert_eq!(queue.entries.len(), 3);
+        let log = engine.read_log(LogPosition::default(), 10).await.unwrap();
+        assert_eq!(log.attempts.len(), 1);
+        assert_eq!(*engine.log_end().borrow(), log.attempts[0].0);
+    }
+    let retry = store
+        .engine
+        .change_delivery(tenant(), old, DeliveryChange::Retry, after(9));
+    retry.await.unwrap();
+    for _ in 0..2 {
+        let queue = store.engine.due(sub(1), None, 10).await.unwrap();
+        assert_eq!(queue.entries.len(), 4);
+        assert_eq!(queue.entries[0].delivery_id, old);
+        store.reopen().await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_day_at_rest_keeps_nobody_from_opening_the_store() {
+    let mut store = Fixture::new().await;
+    let old = event(1, NOON);
+    deliver(&*store.engine, old.clone(), &[]).await;
+    for day in 1..=3 {
+        deliver(&*store.engine, event(2, days_after(day)), &[]).await;
+    }
+    store.engine.close().await;
+    damage(&store.dir.path().join("data/days/2024-01-15"));
+    store.reopen().await;
+    let read = store.engine.event(tenant(), old.id, View::Basic).await;
+    assert!(matches!(read, Err(Error::Corrupt(_))));
+    let read = store
+        .engine
+        .event(tenant(), event(2, days_after(3)).id, View::Basic);
+    read.await.unwrap();
 }
