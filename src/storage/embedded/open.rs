@@ -69,17 +69,31 @@ pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn E
 
 fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     let dir = DataDir::take(settings.dir)?;
-    let catalog = open_catalog(dir.path(), settings.cache_bytes / 16)?;
-    let at = dir.path().join(CATALOG);
-    forget_requests(&*catalog, clock.now()).map_err(|error| OpenError::corrupt(&at, &error))?;
-    let subscriptions =
-        read_subscriptions(&*catalog).map_err(|error| OpenError::corrupt(&at, &error))?;
-    let first_day = read_first_day(&*catalog).map_err(|error| OpenError::from_kv(&at, error))?;
+    let root = sled_space(dir.path())?;
+    let days = sled_space(&dir.days())?;
+    start(dir, &root, Box::new(days), settings.cache_bytes, clock)
+}
 
-    let at = dir.days();
-    let space = SledSpace::new(at.clone()).map_err(|error| OpenError::io(&at, error))?;
-    let days = Days::find(Box::new(space), settings.cache_bytes)
-        .map_err(|error| OpenError::from_kv(&at, error))?;
+fn sled_space(dir: &Path) -> Result<SledSpace, OpenError> {
+    SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))
+}
+
+/// Starts the store of a directory: the catalog is a partition of `root`.
+pub(super) fn start(
+    dir: DataDir,
+    root: &dyn Space,
+    days: Box<dyn Space>,
+    cache_bytes: u64,
+    clock: Arc<dyn Clock>,
+) -> Result<Store, OpenError> {
+    let at = dir.path().join(CATALOG);
+    let from_kv = |error| OpenError::from_kv(&at, error);
+    let catalog = root.open(CATALOG, cache_bytes / 16).map_err(from_kv)?;
+    forget_requests(&*catalog, clock.now()).map_err(|error| from_storage(&at, error))?;
+    let subscriptions = read_subscriptions(&*catalog).map_err(|error| from_storage(&at, error))?;
+    let first_day = read_first_day(&*catalog).map_err(from_kv)?;
+    let days =
+        Days::find(days, cache_bytes).map_err(|error| OpenError::from_kv(&dir.days(), error))?;
     let last_position = recover_end(&days, &*catalog, &dir)?;
 
     let state = Arc::new(State {
@@ -112,13 +126,6 @@ fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, Ope
         .spawn(move || committer.run(waiting))
         .map_err(|error| OpenError::io(&path, error))?;
     Ok(store)
-}
-
-fn open_catalog(dir: &Path, cache_bytes: u64) -> Result<Arc<dyn Partition>, OpenError> {
-    let space = SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))?;
-    space
-        .open(CATALOG, cache_bytes)
-        .map_err(|error| OpenError::from_kv(&dir.join(CATALOG), error))
 }
 
 /// The position of the last attempt on any day. Opens the days that are not

@@ -19,6 +19,9 @@ use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Cache of a database that is only made.
+const LEAST_CACHE: u64 = 1024 * 1024;
+
 /// A directory of databases.
 #[derive(Debug)]
 pub(super) struct SledSpace {
@@ -39,17 +42,10 @@ impl SledSpace {
 impl Space for SledSpace {
     fn open(&self, name: &str, cache_bytes: u64) -> Result<Arc<dyn Partition>> {
         let dir = self.dir.join(name);
-        // sled panics on some damage that it finds.
-        let opened = catch_unwind(AssertUnwindSafe(|| SledPartition::open(&dir, cache_bytes)));
-        let partition = opened
-            .unwrap_or_else(|_| Err(Error::Corrupt("sled cannot open it".to_owned())))
-            .map_err(|error| match error {
-                Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
-                error => error,
-            })?;
-        sync_dir(&dir)?;
-        sync_dir(&self.dir)?;
-        Ok(Arc::new(partition))
+        if !dir.is_dir() {
+            self.create(name)?;
+        }
+        Ok(Arc::new(SledPartition::open(&dir, cache_bytes)?))
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -64,6 +60,25 @@ impl Space for SledSpace {
     }
 }
 
+impl SledSpace {
+    /// Makes an empty database aside and renames it, since sled does not open
+    /// what a power cut left of one that was being made.
+    fn create(&self, name: &str) -> Result<()> {
+        let aside = self.dir.join(format!("{name}.new"));
+        if aside.is_dir() {
+            fs::remove_dir_all(&aside)?;
+        }
+        drop(SledPartition::open(&aside, LEAST_CACHE)?);
+        for entry in fs::read_dir(&aside)? {
+            File::open(entry?.path())?.sync_all()?;
+        }
+        sync_dir(&aside)?;
+        fs::rename(&aside, self.dir.join(name))?;
+        sync_dir(&self.dir)?;
+        Ok(())
+    }
+}
+
 /// One database with one tree.
 struct SledPartition {
     db: sled::Db,
@@ -75,6 +90,16 @@ struct SledPartition {
 
 impl SledPartition {
     fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
+        // sled panics on some damage that it finds.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_or_panic(dir, cache_bytes)));
+        let opened = opened.unwrap_or_else(|_| Err(Error::Corrupt("sled cannot open it".into())));
+        opened.map_err(|error| match error {
+            Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
+            error => error,
+        })
+    }
+
+    fn open_or_panic(dir: &Path, cache_bytes: u64) -> Result<Self> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -94,7 +119,6 @@ impl SledPartition {
             }
         };
         let file = File::open(dir.join("db"))?;
-        file.sync_all()?;
         Ok(Self { db, file })
     }
 }

@@ -29,6 +29,10 @@ pub(super) const NOON: Timestamp = Timestamp::from_secs(1_705_312_800);
 pub(super) struct TestClock(AtomicU64);
 
 impl TestClock {
+    pub(super) fn at(time: Timestamp) -> Self {
+        Self(time.as_micros().into())
+    }
+
     pub(super) fn set(&self, time: Timestamp) {
         self.0.store(time.as_micros(), Ordering::Relaxed);
     }
@@ -50,7 +54,7 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock(NOON.as_micros().into()));
+        let clock = Arc::new(TestClock::at(NOON));
         let engine = try_open(&dir, &clock).await.unwrap();
         Self { dir, clock, engine }
     }
