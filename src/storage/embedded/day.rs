@@ -2,7 +2,7 @@
 //! id, so that retention can drop it as a whole.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Weak},
 };
@@ -40,6 +40,11 @@ impl Day {
     /// When it begins.
     pub(super) fn start(self) -> Timestamp {
         Timestamp::from_secs(self.0 * SECONDS)
+    }
+
+    /// The day after.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 
     /// The number that is stored for it.
@@ -89,6 +94,8 @@ pub(super) struct Days {
     space: Box<dyn Space>,
     cache_bytes: u64,
     slots: RwLock<Option<BTreeMap<Day, Arc<Slot>>>>,
+    /// Days at rest that were opened all the same, oldest opening first.
+    visited: Mutex<VecDeque<Day>>,
 }
 
 #[derive(Default)]
@@ -109,6 +116,8 @@ struct Held {
 impl Days {
     /// How many of the newest days are kept open, with half of the cache each.
     const KEPT: usize = 2;
+    /// How many days at rest are open at most; the first to be opened gives way.
+    const VISITED: usize = 8;
 
     /// Finds the days there are.
     pub(super) fn find(space: Box<dyn Space>, cache_bytes: u64) -> kv::Result<Self> {
@@ -119,6 +128,7 @@ impl Days {
             space,
             cache_bytes,
             slots: RwLock::new(Some(slots)),
+            visited: Mutex::default(),
         })
     }
 
@@ -193,7 +203,12 @@ impl Days {
             let newest = slots.keys().rev().take(Self::KEPT);
             (Arc::clone(slot), newest.into_iter().any(|new| *new == day))
         };
-        self.open(&slot, day, is_new).map(Some)
+        let was_open = slot.held.lock().kept.is_some();
+        let partition = self.open(&slot, day, is_new)?;
+        if !was_open && slot.resting.lock().is_some() {
+            self.visit(day);
+        }
+        Ok(Some(partition))
     }
 
     /// The partition of a day, which is created if there is none.
@@ -225,6 +240,17 @@ impl Days {
     /// Lets go of all partitions; every later call fails.
     pub(super) fn close(&self) {
         *self.slots.write() = None;
+    }
+
+    fn visit(&self, day: Day) {
+        let mut visited = self.visited.lock();
+        visited.push_back(day);
+        let full = visited.len() > Self::VISITED;
+        let longest = if full { visited.pop_front() } else { None };
+        drop(visited);
+        if let Some(longest) = longest {
+            self.release(longest);
+        }
     }
 
     fn slot(&self, day: Day) -> Option<Arc<Slot>> {

@@ -205,6 +205,47 @@ async fn a_page_that_looked_at_enough_is_short_and_not_the_last() {
 }
 
 #[tokio::test]
+async fn a_list_over_many_days_opens_few_of_them_for_a_page() {
+    let mut store = Fixture::new().await;
+    let mut expected = Vec::new();
+    for day in (0..15).rev() {
+        let event = event(1, days_after(day));
+        expected.push(DeliveryId::new(event.id, 0));
+    }
+    for delivery in expected.iter().rev() {
+        let event = event(1, delivery.time());
+        deliver(&*store.engine, event, &[1]).await;
+        let record = succeeded(*delivery, 1);
+        store.engine.record_attempts(vec![record]).await.unwrap();
+    }
+    store.reopen().await;
+    let engine = &*store.engine;
+    let all = DeliveryFilter::default();
+    let other = "other".parse().unwrap();
+    let mut request = page(10);
+    let mut pages = 0;
+    loop {
+        let page = engine.list_deliveries(&other, &all, request).await.unwrap();
+        assert_eq!(page.items, []);
+        pages += 1;
+        let Some(cursor) = page.next else {
+            break;
+        };
+        request = PageRequest {
+            size: 10,
+            cursor: Some(cursor),
+        };
+    }
+    assert_eq!(pages, 4);
+    assert_eq!(deliveries(engine, &all, 10).await, expected);
+    let of_subscription = DeliveryFilter {
+        subscription_id: Some(sub(1)),
+        ..all
+    };
+    assert_eq!(deliveries(engine, &of_subscription, 10).await, expected);
+}
+
+#[tokio::test]
 async fn attempts_list_by_delivery_newest_first() {
     let store = Fixture::new().await;
     let engine = &*store.engine;
