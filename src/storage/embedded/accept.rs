@@ -16,7 +16,7 @@ use super::{
     write::Write,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, Event, EventId, SubscriptionId, TenantId, Trigger},
+    domain::{Delivery, DeliveryId, Event, SubscriptionId, TenantId, Trigger},
     storage::{AcceptEvents, Accepted, DueKey, Error, Ingest, Result, Routed, TenantVersion},
 };
 
@@ -71,9 +71,8 @@ impl AcceptingEvent {
         }
     }
 
-    /// The event and its number of deliveries, if it is the first of its key.
-    pub(super) fn first_use(&self) -> (EventId, u32) {
-        (self.event.id, count(&self.subscriptions))
+    pub(super) fn delivery_count(&self) -> u32 {
+        count(&self.subscriptions)
     }
 }
 

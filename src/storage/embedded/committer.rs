@@ -48,12 +48,12 @@ impl Committer {
     pub(super) fn run(mut self, mut writes: mpsc::Receiver<Write>) {
         let mut held = None;
         while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
-            // Storage engines panic on some failures of the file system.
+            // Whoever waits for a thread that is gone waits for ever.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 self.take(first, &mut writes, &mut held);
             }));
             if outcome.is_err() {
-                self.fail("storage engine panicked");
+                self.fail("committer panicked");
             }
         }
         let Self {

@@ -125,6 +125,7 @@ pub(super) fn start(
         .name("store-committer".to_owned())
         .spawn(move || committer.run(waiting))
         .map_err(|error| OpenError::io(&path, error))?;
+    tracing::info!(dir = %path.display(), log_end = last_position.0, "store opened");
     Ok(store)
 }
 

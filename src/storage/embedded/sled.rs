@@ -81,6 +81,7 @@ impl SledSpace {
 
 /// One database with one tree.
 struct SledPartition {
+    dir: PathBuf,
     db: sled::Db,
     /// `flush` of sled 0.34 hands its writes to the kernel and asks for no
     /// more, and errors of its own syncs are swallowed. A sync through a handle
@@ -90,16 +91,10 @@ struct SledPartition {
 
 impl SledPartition {
     fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
-        // sled panics on some damage that it finds.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_or_panic(dir, cache_bytes)));
-        let opened = opened.unwrap_or_else(|_| Err(Error::Corrupt("sled cannot open it".into())));
-        opened.map_err(|error| match error {
-            Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
-            error => error,
-        })
+        guarded(dir, || Self::open_unguarded(dir, cache_bytes))
     }
 
-    fn open_or_panic(dir: &Path, cache_bytes: u64) -> Result<Self> {
+    fn open_unguarded(dir: &Path, cache_bytes: u64) -> Result<Self> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -119,14 +114,20 @@ impl SledPartition {
             }
         };
         let file = File::open(dir.join("db"))?;
-        Ok(Self { db, file })
+        Ok(Self {
+            dir: dir.to_owned(),
+            db,
+            file,
+        })
     }
 }
 
 impl Partition for SledPartition {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = self.db.get(key).map_err(from_sled)?;
-        Ok(value.map(|value| value.to_vec()))
+        guarded(&self.dir, || {
+            let value = self.db.get(key).map_err(from_sled)?;
+            Ok(value.map(|value| value.to_vec()))
+        })
     }
 
     fn scan(
@@ -140,14 +141,16 @@ impl Partition for SledPartition {
         }
         let mut entries = self.db.range(bounds);
         loop {
-            let entry = match order {
-                Order::Forwards => entries.next(),
-                Order::Backwards => entries.next_back(),
-            };
-            let Some(entry) = entry else {
+            let entry = guarded(&self.dir, || {
+                let entry = match order {
+                    Order::Forwards => entries.next(),
+                    Order::Backwards => entries.next_back(),
+                };
+                entry.transpose().map_err(from_sled)
+            });
+            let Some((key, value)) = entry? else {
                 return Ok(());
             };
-            let (key, value) = entry.map_err(from_sled)?;
             if visit(&key, &value).is_break() {
                 return Ok(());
             }
@@ -162,11 +165,23 @@ impl Partition for SledPartition {
                 None => writes.remove(key),
             }
         }
-        self.db.apply_batch(writes).map_err(from_sled)?;
-        self.db.flush().map_err(from_sled)?;
-        self.file.sync_data()?;
-        Ok(())
+        guarded(&self.dir, || {
+            self.db.apply_batch(writes).map_err(from_sled)?;
+            self.db.flush().map_err(from_sled)?;
+            self.file.sync_data()?;
+            Ok(())
+        })
     }
+}
+
+/// Calls sled, which panics on some damage that it finds. Says where that is.
+fn guarded<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(call));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::Corrupt("sled panicked".to_owned())));
+    outcome.map_err(|error| match error {
+        Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
+        error => error,
+    })
 }
 
 /// Whether no key can be within the bounds; sled panics on some of these.

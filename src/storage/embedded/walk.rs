@@ -226,10 +226,13 @@ impl<'a> Walk<'a> {
                 let malformed = || piece::malformed(&key);
                 let delivery = key::delivery_of(&key).ok_or_else(malformed)?;
                 let row = DeliveryRow::read(id, delivery, &row).map_err(|_| malformed())?;
-                self.passed(number(delivery.to_bytes()));
-                if row.tenant == *self.tenant {
-                    self.deliveries.push(row);
+                if row.tenant != *self.tenant {
+                    // So are all of them.
+                    self.days.clear();
+                    return Ok(None);
                 }
+                self.passed(number(delivery.to_bytes()));
+                self.deliveries.push(row);
             }
             self.deliveries.reverse();
         }

@@ -242,6 +242,9 @@ async fn a_list_over_many_days_opens_few_of_them_for_a_page() {
         subscription_id: Some(sub(1)),
         ..all
     };
+    let foreign = engine.list_deliveries(&other, &of_subscription, page(10));
+    let foreign = foreign.await.unwrap();
+    assert_eq!((foreign.items.len(), foreign.next), (0, None));
     assert_eq!(deliveries(engine, &of_subscription, 10).await, expected);
 }
 

@@ -9,3 +9,4 @@ mod lists;
 mod opening;
 mod queue;
 mod support;
+mod together;
