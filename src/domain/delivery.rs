@@ -224,3 +224,6 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,54 @@ impl Event {
         self.event_type == other.event_type && self.payload == other.payload
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(text: &str) -> ContentType {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn json_content_must_be_json_and_other_content_need_not() {
+        let payload =
+            |data: &'static [u8], text| Payload::new(Bytes::from_static(data), content_type(text));
+        assert!(payload(b" {\"a\": [1e400, -0]} ", "application/json").is_ok());
+        assert!(payload(b"{", "application/json; charset=utf-8").is_err());
+        assert!(payload(b"", "application/cloudevents+json").is_err());
+        assert!(payload(b"{} {}", "text/json").is_err());
+        assert!(payload(b"\xff", "application/json").is_err());
+        assert!(payload(b"\xff", "application/octet-stream").is_ok());
+    }
+
+    #[test]
+    fn a_content_type_is_a_media_type() {
+        assert!(content_type("Application/JSON").is_json());
+        assert!(!content_type("application/jsonl").is_json());
+        for bad in ["", "json", "a/", "/b", "a b/c", "text/plain\n", "a/b/c"] {
+            assert!(bad.parse::<ContentType>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_due_when_it_is_accepted_unless_it_asks_for_later() {
+        let event = |deliver_after| {
+            NewEvent {
+                event_type: "a".parse().unwrap(),
+                payload: Payload::new(Bytes::from_static(b"1"), ContentType::default()).unwrap(),
+                idempotency_key: None,
+                ordering_key: None,
+                attributes: Attributes::default(),
+                deliver_after,
+            }
+            .accept(
+                EventId::new(Timestamp::from_secs(10), 0),
+                TenantId::default(),
+                Timestamp::from_secs(10),
+            )
+        };
+        let due = |at: Option<u64>| event(at.map(Timestamp::from_secs)).due().as_secs();
+        assert_eq!((due(None), due(Some(5)), due(Some(20))), (10, 10, 20));
+    }
+}

@@ -137,3 +137,56 @@ impl EventPatterns {
         self.0.iter().any(|pattern| pattern.matches(event_type))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, event_type: &str) -> bool {
+        let pattern: EventPattern = pattern.parse().unwrap();
+        pattern.matches(&event_type.parse().unwrap())
+    }
+
+    #[test]
+    fn patterns_match_whole_parts() {
+        assert!(matches("*", "order.created"));
+        assert!(matches("order.created", "order.created"));
+        assert!(matches("order.*", "order.created"));
+        assert!(matches("order.*", "order.item.added"));
+        assert!(matches("order.item.*", "order.item.added"));
+        assert!(!matches("order.*", "order"));
+        assert!(!matches("order.*", "orders.created"));
+        assert!(!matches("order.created", "order.created.twice"));
+    }
+
+    #[test]
+    fn malformed_types_and_patterns_are_refused() {
+        let long = "a".repeat(129);
+        for bad in [
+            "", ".", "a.", ".a", "a..b", "a b", "a/b", "\u{e9}", "a.*", &long,
+        ] {
+            assert!(bad.parse::<EventType>().is_err(), "{bad:?}");
+        }
+        for bad in ["", ".*", "*.a", "a*", "a.*.b", "**", "a.*.*"] {
+            assert!(bad.parse::<EventPattern>().is_err(), "{bad:?}");
+        }
+        assert!(EventPatterns::new(Vec::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_type_and_its_patterns_read_back_and_match(
+            text in "[A-Za-z0-9_-]{1,12}(\\.[A-Za-z0-9_-]{1,12}){0,4}",
+        ) {
+            let event_type: EventType = text.parse().unwrap();
+            prop_assert_eq!(event_type.as_str(), &text);
+            for (at, _) in text.match_indices('.') {
+                let pattern = format!("{}.*", &text[..at]);
+                prop_assert!(matches(&pattern, &text));
+                prop_assert_eq!(pattern.parse::<EventPattern>().unwrap().to_string(), pattern);
+            }
+        }
+    }
+}

@@ -114,3 +114,43 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<RetryAfter>) -> Answer {
+        Answer::Response {
+            status,
+            retry_after,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_2xx_is_delivered_and_only_410_is_for_good(status in 100_u16..1000) {
+            let outcome = Outcome::of(answer(status, None), Timestamp::from_secs(1));
+            prop_assert_eq!(outcome == Outcome::Succeeded, status / 100 == 2);
+            prop_assert_eq!(outcome == Outcome::Gone, status == 410);
+            prop_assert_eq!(outcome.error_kind() == Some(ErrorKind::Redirect), status / 100 == 3);
+        }
+    }
+
+    #[test]
+    fn retry_after_counts_for_429_and_503_and_up_to_a_day() {
+        let now = Timestamp::from_secs(1_000_000);
+        let delay = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+        let not_before = |status, retry_after| match Outcome::of(answer(status, retry_after), now) {
+            Outcome::Failed { not_before, .. } => not_before,
+            other => panic!("{other:?}"),
+        };
+        let in_seconds = |seconds| Some(now.after(Duration::from_secs(seconds)));
+        assert_eq!(not_before(429, delay(90)), in_seconds(90));
+        assert_eq!(not_before(503, delay(999_999)), in_seconds(24 * 3_600));
+        assert_eq!(not_before(500, delay(90)), None);
+        let date = Timestamp::from_secs(1_000_060);
+        assert_eq!(not_before(429, Some(RetryAfter::At(date))), Some(date));
+    }
+}

@@ -207,3 +207,133 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Invalid> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn schedule() -> impl Strategy<Value = Schedule> {
+        let seconds = |max: u64| (1..=max).prop_map(Duration::from_secs);
+        let delays = prop::collection::vec(seconds(DAY / 2), 0..=50).prop_map(Schedule::Delays);
+        let exponential = (seconds(HOUR), 1.0..=10.0_f64, seconds(DAY / 2), 1_u32..=51).prop_map(
+            |(first, factor, extra, attempts)| Schedule::Exponential {
+                first,
+                factor,
+                cap: first + extra,
+                attempts,
+            },
+        );
+        prop_oneof![delays, exponential]
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_only_adds_and_retry_after_is_obeyed(
+            schedule in schedule(),
+            attempts in 1_u32..60,
+            bits: u32,
+            asked in prop::option::of(0_u64..2 * DAY),
+        ) {
+            let now = Timestamp::from_secs(1_700_000_000);
+            let not_before = asked.map(|s| now.after(Duration::from_secs(s)));
+            let policy = RetryPolicy::new(schedule, None, None).unwrap();
+            let next = |jitter| policy.next_attempt(attempts, now, now, not_before, jitter);
+            let (plain, jittered) = (next(Jitter::NONE), next(Jitter::from_bits(bits)));
+            prop_assert_eq!(plain.is_some(), jittered.is_some());
+            if let (Some(plain), Some(jittered)) = (plain, jittered) {
+                let delay = policy.schedule().delay_after(attempts).unwrap();
+                prop_assert!(plain <= jittered);
+                prop_assert!(jittered >= now.after(delay));
+                prop_assert!(jittered >= not_before.unwrap_or(now));
+                let latest = now.after(delay.mul_f64(1.1) + Duration::from_micros(1));
+                prop_assert!(jittered <= latest.max(not_before.unwrap_or(now)));
+            }
+        }
+
+        #[test]
+        fn a_schedule_ends(schedule in schedule()) {
+            let policy = RetryPolicy::new(schedule, None, None).unwrap();
+            let now = Timestamp::from_secs(0);
+            prop_assert_eq!(policy.next_attempt(51, now, now, None, Jitter::NONE), None);
+            prop_assert!(policy.longest() <= MAX_SUM.mul_f64(1.1));
+        }
+    }
+
+    #[test]
+    fn the_default_is_15_attempts_over_7_days() {
+        let policy = RetryPolicy::default();
+        let now = Timestamp::from_secs(0);
+        let next = |attempts| policy.next_attempt(attempts, now, now, None, Jitter::NONE);
+        assert_eq!(next(1), Some(Timestamp::from_secs(5)));
+        assert_eq!(next(4), Some(Timestamp::from_secs(30 * 60)));
+        assert_eq!(next(14), Some(Timestamp::from_secs(DAY)));
+        assert_eq!(next(15), None);
+        let tenths = DEFAULT_DELAYS.iter().sum::<u64>() / (DAY / 10);
+        assert_eq!(tenths, 71);
+    }
+
+    #[test]
+    fn an_exponential_schedule_grows_to_its_cap() {
+        let schedule = Schedule::Exponential {
+            first: Duration::from_secs(1),
+            factor: 3.0,
+            cap: Duration::from_secs(20),
+            attempts: 5,
+        };
+        let delays: Vec<_> = (1..=5).map(|n| schedule.delay_after(n)).collect();
+        let seconds = |s| Some(Duration::from_secs(s));
+        assert_eq!(
+            delays,
+            [seconds(1), seconds(3), seconds(9), seconds(20), None]
+        );
+    }
+
+    #[test]
+    fn a_delivery_past_its_max_age_is_given_up() {
+        let schedule = Schedule::Delays(vec![Duration::from_mins(1); 10]);
+        let policy = RetryPolicy::new(schedule, None, Some(Duration::from_secs(100))).unwrap();
+        let began = Timestamp::from_secs(1_000);
+        let next = |attempts, now| {
+            policy.next_attempt(
+                attempts,
+                began,
+                Timestamp::from_secs(now),
+                None,
+                Jitter::NONE,
+            )
+        };
+        assert_eq!(next(1, 1_000), Some(Timestamp::from_secs(1_060)));
+        assert_eq!(next(2, 1_060), None);
+    }
+
+    #[test]
+    fn policies_outside_the_bounds_are_refused() {
+        let exponential = |first, factor, cap, attempts| Schedule::Exponential {
+            first: Duration::from_secs(first),
+            factor,
+            cap: Duration::from_secs(cap),
+            attempts,
+        };
+        let bad = [
+            Schedule::Delays(vec![Duration::ZERO; 51]),
+            Schedule::Delays(vec![Duration::from_secs(7 * DAY + 1)]),
+            Schedule::Delays(vec![Duration::from_secs(7 * DAY); 5]),
+            exponential(0, 2.0, 10, 5),
+            exponential(10, 0.5, 100, 5),
+            exponential(10, f64::NAN, 100, 5),
+            exponential(10, 2.0, 9, 5),
+            exponential(10, 2.0, 100, 0),
+            exponential(DAY, 2.0, 7 * DAY, 20),
+        ];
+        for schedule in bad {
+            let shown = format!("{schedule:?}");
+            assert!(RetryPolicy::new(schedule, None, None).is_err(), "{shown}");
+        }
+        let fine = || Schedule::Delays(Vec::new());
+        assert!(RetryPolicy::new(fine(), Some(-0.1), None).is_err());
+        assert!(RetryPolicy::new(fine(), Some(f64::NAN), None).is_err());
+        assert!(RetryPolicy::new(fine(), None, Some(Duration::ZERO)).is_err());
+    }
+}

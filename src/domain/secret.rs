@@ -149,3 +149,70 @@ impl LiveSecrets {
         expiries.filter(move |expires| *expires > now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secret(n: u8) -> Secret {
+        Secret::generate([n; 32])
+    }
+
+    #[test]
+    fn secrets_outside_the_bounds_are_refused() {
+        let encoded = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
+        for good in [encoded(24), encoded(64), "x".repeat(24), "~".repeat(128)] {
+            assert!(good.parse::<Secret>().is_ok(), "{good}");
+        }
+        let spaced = format!("{} {}", "x".repeat(12), "x".repeat(12));
+        for bad in [
+            encoded(23),
+            encoded(65),
+            "x".repeat(23),
+            "x".repeat(129),
+            spaced,
+        ] {
+            assert!(bad.parse::<Secret>().is_err(), "{bad}");
+        }
+        assert!(
+            "whsec_not base64 at all, however long"
+                .parse::<Secret>()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_secret_is_in_no_debug_output() {
+        let secrets = LiveSecrets::from_parts(secret(1), vec![(secret(2), Timestamp::MAX)]);
+        let shown = format!("{secrets:?}");
+        assert!(!shown.contains("whsec_"), "{shown}");
+    }
+
+    proptest! {
+        /// Each step waits, then rotates; a model keeps who may sign until when.
+        #[test]
+        fn a_rotated_secret_signs_until_its_overlap_ends(
+            steps in prop::collection::vec((0_u64..200, 0_u64..400), 1..12),
+        ) {
+            let mut now = Timestamp::from_secs(1_000);
+            let mut secrets = LiveSecrets::new(secret(0));
+            let mut model = vec![(secret(0), Timestamp::MAX)];
+            for (n, (wait, overlap)) in (1..).zip(steps) {
+                now = now.after(Duration::from_secs(wait));
+                let until = now.after(Duration::from_secs(overlap));
+                let mut rotated = vec![(secret(n), Timestamp::MAX)];
+                let old = model.iter().map(|(s, t)| (s.clone(), (*t).min(until)));
+                rotated.extend(old.filter(|(_, expires)| *expires > now));
+                match secrets.rotate(secret(n), Duration::from_secs(overlap), now) {
+                    Ok(next) => (secrets, model) = (next, rotated),
+                    Err(_) => prop_assert!(rotated.len() > LiveSecrets::MAX),
+                }
+                let live: Vec<_> = secrets.live(now).cloned().collect();
+                let expected = model.iter().filter(|(_, expires)| *expires > now);
+                prop_assert_eq!(live, expected.map(|(s, _)| s.clone()).collect::<Vec<_>>());
+            }
+        }
+    }
+}

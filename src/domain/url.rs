@@ -78,3 +78,38 @@ impl FromStr for EndpointUrl {
         Ok(Self(url))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_no_post_can_go_to_are_refused() {
+        let long = format!("https://client.example/{}", "a".repeat(MAX_LENGTH));
+        for bad in [
+            "",
+            "client.example/hooks",
+            "/hooks",
+            "ftp://client.example/",
+            "file:///etc/passwd",
+            "https://",
+            "https://user@client.example/",
+            "https://user:word@client.example/",
+            "https://client.example/#part",
+            "https://client.example:0/",
+            "https://client.example:65536/",
+            "https://client.example/a b",
+            "https://client.example/\n",
+            "https://[::1/",
+            &long,
+        ] {
+            assert!(bad.parse::<EndpointUrl>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_kept_in_its_canonical_form() {
+        let url: EndpointUrl = "HTTPS://Client.Example:443/a/../hooks?x=1".parse().unwrap();
+        assert_eq!(url.as_str(), "https://client.example/hooks?x=1");
+    }
+}
