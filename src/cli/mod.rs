@@ -8,5 +8,6 @@ pub mod receiver;
 mod child;
 mod clock;
 mod duration;
+mod interrupt;
 mod latency;
 mod stamp;

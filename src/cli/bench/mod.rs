@@ -18,13 +18,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use self::{publish::Mode, rig::Rig};
-use super::duration;
+use super::{duration, interrupt::Interrupt};
 
 /// Arguments of `postrider bench`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = report::NAMES)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they are switches of a command line"
@@ -96,10 +97,11 @@ impl Args {
 
 /// Measures and prints the report.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut interrupt = Interrupt::listen()?;
     let mut rig = Rig::start(&args).await?;
     let measured = tokio::select! {
         report = run::measure(&args, &mut rig) => report,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        () = interrupt.received() => Err(anyhow!("interrupted")),
     };
     let stopped = rig.stop().await;
     let report = measured?;

@@ -29,7 +29,7 @@ pub(super) struct Rig {
     data_dir: Option<PathBuf>,
     receiver: Option<Receiver>,
     subscriptions: Vec<String>,
-    _scratch: Option<ScratchFolder>,
+    scratch: Option<ScratchFolder>,
 }
 
 impl Rig {
@@ -104,12 +104,20 @@ impl Rig {
     }
 
     /// Removes what the run made and ends what it started.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        let removed = match self.scratch {
+            Some(_) => Ok(()),
+            None => self.unsubscribe().await,
+        };
         if let Some(server) = self.server {
-            return server.stop().await;
+            server.stop().await?;
         }
+        removed
+    }
+
+    async fn unsubscribe(&mut self) -> anyhow::Result<()> {
         let mut client = SubscriptionServiceClient::new(self.target.connect().await?);
-        for id in self.subscriptions {
+        for id in self.subscriptions.drain(..) {
             let request = DeleteSubscriptionRequest {
                 id,
                 etag: String::new(),
@@ -139,7 +147,7 @@ impl Rig {
             data_dir: Some(data_dir),
             receiver: None,
             subscriptions: Vec::new(),
-            _scratch: scratch,
+            scratch,
         })
     }
 
@@ -151,7 +159,7 @@ impl Rig {
             data_dir: args.data_dir.clone(),
             receiver: None,
             subscriptions: Vec::new(),
-            _scratch: None,
+            scratch: None,
         })
     }
 }

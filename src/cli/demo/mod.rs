@@ -13,10 +13,12 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::{screen::Screen, story::Story};
-use super::child::{Receiver, ScratchFolder, Server, free_address};
+use super::{
+    child::{Receiver, ScratchFolder, Server, free_address},
+    interrupt::Interrupt,
+};
 
 /// Secret that the demo's subscription and receiver share.
 const SECRET: &str = "whsec_cG9zdHJpZGVyLWRlbW8tbm90LWEtc2VjcmV0IQ==";
@@ -38,6 +40,7 @@ pub struct Args {
 
 /// Shows the demo and serves until Ctrl-C.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut interrupt = Interrupt::listen()?;
     let screen = Screen::stdout();
     let scratch = match &args.data_dir {
         Some(_) => None,
@@ -51,7 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let shown = tokio::select! {
         shown = show(&args, server.address(), &screen) => shown,
         error = server.ended() => Err(error),
-        result = interrupted() => result.and_then(|()| Ok(screen.note("stopping")?)),
+        () = interrupt.received() => Ok(screen.note("stopping")?),
     };
     let stopped = server.stop().await;
     shown?;
@@ -94,19 +97,12 @@ async fn show(args: &Args, address: SocketAddr, screen: &Screen) -> anyhow::Resu
         options.extend(["--fail-type", event_type]);
     }
     let receiver = Receiver::start(&options).await?;
-    screen.step(
-        "receiver",
-        &format!("{}/webhooks, verifies every signature,", receiver.url()),
-    )?;
-    screen.step(
-        "",
-        &format!(
-            "answers 500 to the first 2 attempts of {}",
-            failing.join(", ")
-        ),
-    )?;
+    let url = format!("{}/webhooks", receiver.url());
+    screen.step("receiver", &format!("{url}, verifies every signature,"))?;
+    screen.step("", "answers 500 to the first 2 attempts of")?;
+    screen.step("", &failing.join(" and "))?;
 
-    let mut story = Story::begin(address, &format!("{}/webhooks", receiver.url())).await?;
+    let mut story = Story::begin(address, &url).await?;
     screen.step("subscribed", story.subscription_id())?;
     screen.step(
         "",
@@ -122,19 +118,6 @@ async fn show(args: &Args, address: SocketAddr, screen: &Screen) -> anyhow::Resu
         screen.note("serving until Ctrl-C; attempts go on appearing here")?;
         screen.blank()?;
         story.follow(screen).await?;
-    }
-    Ok(())
-}
-
-/// Waits for whatever asks the demo to end.
-async fn interrupted() -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
     }
     Ok(())
 }

@@ -11,8 +11,9 @@ use super::{Outcome, SECRET, screen::Screen};
 use crate::{
     cli::clock,
     proto::{
-        Attempt, AttemptOutcome, CreateSubscriptionRequest, Event, PublishEventRequest,
-        RetryDelays, RetryPolicy, Subscription, TailDeliveriesRequest, TailDeliveriesResponse,
+        Attempt, AttemptOutcome, CreateSubscriptionRequest, DeleteSubscriptionRequest, Event,
+        ListSubscriptionsRequest, PublishEventRequest, RetryDelays, RetryPolicy, Subscription,
+        TailDeliveriesRequest, TailDeliveriesResponse,
         delivery_service_client::DeliveryServiceClient, event,
         event_service_client::EventServiceClient, retry_policy,
         subscription_service_client::SubscriptionServiceClient, tail_deliveries_request,
@@ -33,6 +34,7 @@ const EVENTS: [(&str, &str); 5] = [
         r#"{"orderId":"ord_123","invoiceId":"inv_9"}"#,
     ),
 ];
+const DESCRIPTION: &str = "made by postrider demo";
 const BETWEEN_EVENTS: Duration = Duration::from_millis(400);
 const RETRY_DELAYS_SECONDS: [i64; 3] = [1, 2, 4];
 const TOLD_WITHIN: Duration = Duration::from_mins(1);
@@ -51,7 +53,9 @@ impl Story {
         let channel = Channel::from_shared(format!("http://{address}"))?
             .connect()
             .await?;
-        let subscription = SubscriptionServiceClient::new(channel.clone())
+        let mut subscriptions = SubscriptionServiceClient::new(channel.clone());
+        remove_earlier(&mut subscriptions).await?;
+        let subscription = subscriptions
             .create_subscription(CreateSubscriptionRequest {
                 subscription: Some(subscription(url)),
                 ..CreateSubscriptionRequest::default()
@@ -106,6 +110,21 @@ impl Story {
         }
         Ok(())
     }
+}
+
+/// Removes what demos on the same data folder left: their receivers are gone.
+async fn remove_earlier(client: &mut SubscriptionServiceClient<Channel>) -> anyhow::Result<()> {
+    let request = ListSubscriptionsRequest {
+        page_size: 1000,
+        ..ListSubscriptionsRequest::default()
+    };
+    let found = client.list_subscriptions(request).await?.into_inner();
+    let earlier = |known: &Subscription| known.description == DESCRIPTION;
+    for Subscription { id, etag, .. } in found.subscriptions.into_iter().filter(earlier) {
+        let request = DeleteSubscriptionRequest { id, etag };
+        client.delete_subscription(request).await?;
+    }
+    Ok(())
 }
 
 async fn publish(mut client: EventServiceClient<Channel>) -> anyhow::Result<()> {
@@ -174,7 +193,7 @@ fn subscription(url: &str) -> Subscription {
             .map(String::from)
             .into(),
         secret: SECRET.to_owned(),
-        description: "made by postrider demo".to_owned(),
+        description: DESCRIPTION.to_owned(),
         retry_policy: Some(RetryPolicy {
             schedule: Some(retry_policy::Schedule::Delays(RetryDelays {
                 delays: delays.into(),

@@ -1,23 +1,5 @@
 //! The report for programs: one flat JSON object. Names end in their unit;
-//! what was not measured is null.
-//!
-//! | name | meaning |
-//! | --- | --- |
-//! | `version` | version of the program |
-//! | `mode`, `concurrency`, `in_flight`, `rate_per_s`, `payload_bytes`, `fan_out`, `duration_s` | what was asked for |
-//! | `published`, `refused`, `first_refusal` | events acknowledged, events not, and why the first was not |
-//! | `publish_rate_per_s` | acknowledged events per second |
-//! | `publish_latency_{p50,p99,p999,max}_us` | from sending to acknowledgement |
-//! | `delivered`, `lost`, `duplicates`, `bad_signatures` | arrivals; acknowledged but not arrived; repeated; not verified |
-//! | `delivery_rate_per_s` | arrivals per second |
-//! | `end_to_end_latency_{p50,p99,p999,max}_us` | from sending to arrival |
-//! | `limit_rate_per_s`, `limit_latency_{p50,p99,p999,max}_us` | bare POSTs to the same receiver |
-//! | `ratio_to_limit` | `delivery_rate_per_s` / `limit_rate_per_s` |
-//! | `{server,client,receiver}_cpu_us_per_event` | CPU time of each process |
-//! | `memory_{start,halfway,end,max}_bytes` | resident memory of the server while publishing |
-//! | `memory_peak_bytes` | the most since the server started |
-//! | `disk_{before,after}_bytes`, `disk_bytes_per_event` | size of the data folder |
-//! | `fdatasync_p50_us` | appending 4 KiB to a file beside the data, synced |
+//! names.txt, which `postrider bench --help` shows, says what each means.
 
 use serde_json::{Map, Value, json};
 

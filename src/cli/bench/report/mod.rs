@@ -8,6 +8,9 @@ use std::time::Duration;
 pub(super) use self::{json::to_json, table::to_table};
 use crate::cli::latency::{Latency, real};
 
+/// What each name in the JSON object means.
+pub(super) const NAMES: &str = include_str!("names.txt");
+
 /// Everything a run measured. What was not measured is none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Report {

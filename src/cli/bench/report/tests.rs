@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use super::*;
 
 fn full() -> Report {
@@ -146,6 +148,23 @@ fn programs_read_one_flat_object() {
       "version": "0.1.0"
     }
     "#);
+}
+
+#[test]
+fn every_name_is_documented() {
+    let Value::Object(object) = to_json(&full()) else {
+        panic!("the report is an object");
+    };
+    for name in object.keys() {
+        let grouped = ["p50", "p99", "p999", "max", "start", "halfway", "end"]
+            .iter()
+            .find_map(|part| Some(name.split_once(&format!("_{part}_"))?.0));
+        let documented = match grouped {
+            Some(start) => NAMES.contains(&format!("{start}_{{")) || NAMES.contains(name),
+            None => NAMES.contains(name),
+        };
+        assert!(documented, "{name}");
+    }
 }
 
 #[test]
