@@ -22,7 +22,7 @@ pub(super) fn hints(address: SocketAddr, subscription_id: &str, outcome: &Outcom
         (
             "see every attempt of a delivery that was retried",
             format!(
-                "-d '{{\"filter\":{{\"delivery_id\":\"{delivery_id}\"}}}}' \\\n    \
+                "-d '{{\"filter\":{{\"deliveryId\":\"{delivery_id}\"}}}}' \\\n    \
                  {address} postrider.v1.DeliveryService/ListAttempts"
             ),
         ),
@@ -82,7 +82,7 @@ mod tests {
           postrider.v1.DeliveryService/TailDeliveries
 
         # see every attempt of a delivery that was retried
-        grpcurl -plaintext -d '{"filter":{"delivery_id":"dlv_01kb6t3jzre5s9x6q0v9z40000"}}' \
+        grpcurl -plaintext -d '{"filter":{"deliveryId":"dlv_01kb6t3jzre5s9x6q0v9z40000"}}' \
           127.0.0.1:50051 postrider.v1.DeliveryService/ListAttempts
 
         # send it once more
