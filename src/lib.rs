@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod config;
+pub mod dispatch;
 pub mod domain;
 pub mod proto;
 pub mod storage;
+pub mod telemetry;

@@ -1,5 +1,4 @@
-//! The commands of the `postrider` program. A command speaks to a server over
-//! gRPC like anybody else.
+//! The command line: what can be called and with which flags.
 
 pub mod bench;
 pub mod demo;
@@ -7,7 +6,71 @@ pub mod receiver;
 
 mod child;
 mod clock;
+mod config;
 mod duration;
 mod interrupt;
 mod latency;
+mod serve;
 mod stamp;
+
+use clap::{Parser, Subcommand};
+
+pub use config::ConfigArgs;
+pub use serve::ServeArgs;
+
+/// Webhook delivery server: gRPC in, durably stored, signed HTTP POSTs out.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the server until SIGTERM or Ctrl-C.
+    Serve(ServeArgs),
+    /// Shows the configuration.
+    Config(ConfigArgs),
+    /// Shows events on their way, and keeps serving until Ctrl-C.
+    Demo(demo::Args),
+    /// Measures a server against the bare limit of the machine.
+    Bench(bench::Args),
+    /// Receives deliveries, verifies and counts them, until its input closes.
+    #[command(hide = true)]
+    Receiver(receiver::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_serve_sets_its_key() {
+        let cli = Cli::parse_from([
+            "postrider",
+            "serve",
+            "--listen=127.0.0.1:9",
+            "--data-dir=/var/lib/postrider",
+            "--log-level=debug",
+            "--log-format=json",
+        ]);
+        let Command::Serve(args) = cli.command else {
+            panic!("serve was called");
+        };
+        let config = args.load().unwrap().config;
+        assert_eq!(config.server.listen, "127.0.0.1:9".parse().unwrap());
+        assert_eq!(config.storage.data_dir.to_str(), Some("/var/lib/postrider"));
+        assert_eq!(config.log.level, "debug");
+        assert_eq!(config.log.format, crate::config::LogFormat::Json);
+    }
+}

@@ -1,0 +1,254 @@
+//! How values are written: each format reads text from any source, writes TOML
+//! and says what it takes.
+
+use std::{
+    fmt::Display, marker::PhantomData, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use super::units::{parse_period, parse_size, write_period, write_size};
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A way to write values of one type.
+pub(super) trait Format {
+    /// The type.
+    type Value;
+    /// The value that the text stands for, if it is one and within the bounds.
+    fn parse(text: &str) -> Option<Self::Value>;
+    /// The value as TOML.
+    fn write(value: &Self::Value) -> String;
+    /// Which texts are values, as the end of "must be ...".
+    fn expected() -> String;
+}
+
+/// Values that are chosen from a list of names.
+pub(super) trait Named: Copy + PartialEq + 'static {
+    /// Every value with its name.
+    const ALL: &[(&'static str, Self)];
+}
+
+/// Name of a storage engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineName {
+    /// sled, embedded.
+    Sled,
+}
+
+impl Named for EngineName {
+    const ALL: &[(&'static str, Self)] = &[("sled", Self::Sled)];
+}
+
+/// Shape of the log's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Named for LogFormat {
+    const ALL: &[(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("text", Self::Text),
+        ("json", Self::Json),
+    ];
+}
+
+/// An address to listen on.
+pub(super) struct Address;
+
+impl Format for Address {
+    type Value = SocketAddr;
+
+    fn parse(text: &str) -> Option<SocketAddr> {
+        text.parse().ok()
+    }
+
+    fn write(value: &SocketAddr) -> String {
+        quoted(value)
+    }
+
+    fn expected() -> String {
+        "an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051".to_owned()
+    }
+}
+
+/// A path.
+pub(super) struct Path;
+
+impl Format for Path {
+    type Value = PathBuf;
+
+    fn parse(text: &str) -> Option<PathBuf> {
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+
+    fn write(value: &PathBuf) -> String {
+        quoted(value.display())
+    }
+
+    fn expected() -> String {
+        "a path".to_owned()
+    }
+}
+
+/// One of a list of names.
+pub(super) struct Choice<T>(PhantomData<T>);
+
+impl<T: Named> Format for Choice<T> {
+    type Value = T;
+
+    fn parse(text: &str) -> Option<T> {
+        let (_, value) = T::ALL.iter().find(|(name, _)| *name == text)?;
+        Some(*value)
+    }
+
+    fn write(value: &T) -> String {
+        let named = T::ALL.iter().find(|(_, other)| other == value);
+        let (name, _) = named.expect("ALL holds every value");
+        quoted(name)
+    }
+
+    fn expected() -> String {
+        let names: Vec<_> = T::ALL.iter().map(|(name, _)| quoted(name)).collect();
+        match names.as_slice() {
+            [only] => format!("{only}, the only one there is"),
+            [others @ .., last] => format!("{} or {last}", others.join(", ")),
+            [] => "nothing at all".to_owned(),
+        }
+    }
+}
+
+/// A whole number within bounds.
+pub(super) struct Count<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
+
+impl<T, const MIN: u64, const MAX: u64> Format for Count<T, MIN, MAX>
+where
+    T: FromStr + Display + Copy + TryInto<u64>,
+{
+    type Value = T;
+
+    fn parse(text: &str) -> Option<T> {
+        let value: T = text.parse().ok()?;
+        let number = value.try_into().ok()?;
+        (MIN..=MAX).contains(&number).then_some(value)
+    }
+
+    fn write(value: &T) -> String {
+        value.to_string()
+    }
+
+    fn expected() -> String {
+        format!("a whole number from {MIN} to {MAX}")
+    }
+}
+
+/// A size within bounds, which are in bytes.
+pub(super) struct Size<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
+
+impl<T, const MIN: u64, const MAX: u64> Format for Size<T, MIN, MAX>
+where
+    T: Copy + TryFrom<u64> + TryInto<u64>,
+{
+    type Value = T;
+
+    fn parse(text: &str) -> Option<T> {
+        let bytes = parse_size(text).filter(|bytes| (MIN..=MAX).contains(bytes))?;
+        T::try_from(bytes).ok()
+    }
+
+    fn write(value: &T) -> String {
+        quoted(write_size((*value).try_into().unwrap_or(u64::MAX)))
+    }
+
+    fn expected() -> String {
+        let (min, max) = (write_size(MIN), write_size(MAX));
+        format!("a size in B, KiB, MiB or GiB from {min} to {max}, such as \"{max}\"")
+    }
+}
+
+/// A duration within bounds, which are in milliseconds.
+pub(super) struct Period<const MIN: u64, const MAX: u64>;
+
+impl<const MIN: u64, const MAX: u64> Format for Period<MIN, MAX> {
+    type Value = Duration;
+
+    fn parse(text: &str) -> Option<Duration> {
+        let bounds = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
+        parse_period(text).filter(|period| bounds.contains(period))
+    }
+
+    fn write(value: &Duration) -> String {
+        quoted(write_period(*value))
+    }
+
+    fn expected() -> String {
+        let min = write_period(Duration::from_millis(MIN));
+        let max = write_period(Duration::from_millis(MAX));
+        format!("a duration in ms, s, m or h from {min} to {max}, such as \"{max}\"")
+    }
+}
+
+/// A filter for the log.
+pub(super) struct Filter;
+
+impl Format for Filter {
+    type Value = String;
+
+    fn parse(text: &str) -> Option<String> {
+        // A bare word that is no level would be taken for a target's name, and
+        // a misspelt level would silence everything.
+        let is_level = |part: &str| LEVELS.contains(&part);
+        let directives_hold = text
+            .split(',')
+            .all(|part| part.contains(['=', '[']) || is_level(part));
+        let valid = directives_hold && EnvFilter::builder().parse(text).is_ok();
+        valid.then(|| text.to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        quoted(value)
+    }
+
+    fn expected() -> String {
+        "off, error, warn, info, debug or trace, optionally followed by levels for parts, \
+         such as \"info,postrider::dispatch=debug\""
+            .to_owned()
+    }
+}
+
+fn quoted(value: impl Display) -> String {
+    toml::Value::String(value.to_string()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for wrong in ["", "infoo", "info,debgu", "info,postrider=debgu"] {
+            assert_eq!(Filter::parse(wrong), None, "{wrong}");
+        }
+        for right in ["info", "off", "warn,postrider::dispatch=debug"] {
+            assert_eq!(Filter::parse(right).as_deref(), Some(right));
+        }
+    }
+
+    #[test]
+    fn bounds_belong_to_the_values() {
+        type Small = Count<u32, 2, 4>;
+        type Brief = Period<1_000, 2_000>;
+        assert_eq!(
+            ["1", "2", "4", "5"].map(Small::parse),
+            [None, Some(2), Some(4), None]
+        );
+        assert_eq!(Brief::parse("999ms"), None);
+        assert_eq!(Brief::parse("2s"), Some(Duration::from_secs(2)));
+    }
+}

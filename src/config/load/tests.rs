@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use super::*;
+
+const LISTEN: Flag = Flag {
+    name: "--listen",
+    key: "server.listen",
+    text: String::new(),
+};
+
+fn file(text: &str) -> (PathBuf, String) {
+    (PathBuf::from("postrider.toml"), text.to_owned())
+}
+
+fn variable(name: &str, text: &str) -> (String, String) {
+    (name.to_owned(), text.to_owned())
+}
+
+fn problems(file_text: &str, environment: &[(String, String)], flags: &[Flag]) -> String {
+    let error = resolve(Some(&file(file_text)), environment, flags);
+    error.expect_err("something is wrong").to_string()
+}
+
+#[test]
+fn without_sources_everything_is_the_default() {
+    let loaded = resolve(None, &[variable("HOME", "/")], &[]).unwrap();
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = file(
+        "[server]\nlisten = '127.0.0.1:1'\nmax_concurrent_streams = 1_0\n\
+         [log]\nlevel = 'warn'\nformat = 'text'\n[shutdown]\ndeadline = '3s'",
+    );
+    let environment = [
+        variable("POSTRIDER_SERVER_LISTEN", "127.0.0.1:2"),
+        variable("POSTRIDER_LOG_LEVEL", "debug"),
+    ];
+    let flag = Flag {
+        text: "127.0.0.1:3".to_owned(),
+        ..LISTEN
+    };
+    let Config {
+        server,
+        shutdown,
+        log,
+        ..
+    } = resolve(Some(&file), &environment, &[flag]).unwrap().config;
+    assert_eq!(server.listen, "127.0.0.1:3".parse().unwrap());
+    assert_eq!(server.max_concurrent_streams, 10);
+    assert_eq!(log.level, "debug");
+    assert_eq!(log.format, crate::config::LogFormat::Text);
+    assert_eq!(shutdown.deadline, Duration::from_secs(3));
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
+    let flag = Flag {
+        text: "localhost".to_owned(),
+        ..LISTEN
+    };
+    let environment = [variable("POSTRIDER_STORAGE_ENGINE", "rocksdb")];
+    let file = "[limits]\nmax_payload_size = '1MB'\n\n[shutdown]\ndeadline = 8\n\
+                [delivery]\nmax_in_flight = []\n[log]\nlevel = 'infoo'";
+    insta::assert_snapshot!(problems(file, &environment, &[flag]), @r#"
+    configuration: file postrider.toml:7: delivery.max_in_flight is "<array>", must be a whole number from 1 to 100000
+    configuration: file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "16MiB"
+    configuration: file postrider.toml:9: log.level is "infoo", must be off, error, warn, info, debug or trace, optionally followed by levels for parts, such as "info,postrider::dispatch=debug"
+    configuration: file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m or h from 1s to 1h, such as "1h"
+    configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled", the only one there is
+    configuration: flag --listen: server.listen is "localhost", must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051
+    "#);
+}
+
+#[test]
+fn an_unknown_name_is_named_with_the_closest_one() {
+    let environment = [
+        variable("POSTRIDER_SERVER_LISEN", "127.0.0.1:1"),
+        variable("POSTRIDER_WHATEVER_ELSE", "1"),
+    ];
+    let file = "[servr]\nlisten = '127.0.0.1:1'\n[storage]\ndata-dir = '/tmp'\ncolour = 'red'";
+    insta::assert_snapshot!(problems(file, &environment, &[]), @r#"
+    configuration: file postrider.toml:1: there is no section [servr]; did you mean [server]?
+    configuration: file postrider.toml:5: there is no key storage.colour; `postrider config show --reference` lists them all
+    configuration: file postrider.toml:4: there is no key storage.data-dir; did you mean storage.data_dir?
+    configuration: environment POSTRIDER_SERVER_LISEN: sets no key; did you mean POSTRIDER_SERVER_LISTEN?
+    configuration: environment POSTRIDER_WHATEVER_ELSE: sets no key; `postrider config show --reference` lists them all
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_by_line() {
+    insta::assert_snapshot!(problems("[server]\nlisten 1", &[], &[]), @"configuration: file postrider.toml:2: key with no value, expected `=`");
+    insta::assert_snapshot!(problems("server = 1", &[], &[]), @"configuration: file postrider.toml:1: server must be a table, [server]");
+}
+
+#[test]
+fn a_batch_must_have_room_for_one_payload() {
+    let file = "[limits]\nmax_payload_size = '8MiB'\nmax_batch_size = '4MiB'";
+    insta::assert_snapshot!(problems(file, &[], &[]), @"configuration: file postrider.toml:3: limits.max_batch_size must be at least limits.max_payload_size");
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_is_no_key() {
+    let environment = [
+        variable("POSTRIDER_SERVICE_HOST", "10.0.0.1"),
+        variable("POSTRIDER_SERVICE_PORT_GRPC", "50051"),
+        variable("POSTRIDER_PORT", "tcp://10.0.0.1:50051"),
+        variable("POSTRIDER_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        variable("POSTRIDER_CONFIG", "elsewhere.toml"),
+    ];
+    let loaded = resolve(None, &environment, &[]).unwrap();
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let error = load(Some(PathBuf::from("/no/such/file")), &[]).unwrap_err();
+    assert!(error.to_string().contains("/no/such/file"), "{error}");
+}

@@ -1,0 +1,19 @@
+//! What can be configured: one struct for each section, whose fields are the
+//! one table that parsing, `config show` and docs/configuration.md come from.
+//! Flags win over the environment, that over the file, that over defaults.
+
+mod closest;
+mod error;
+mod format;
+mod load;
+mod section;
+mod sections;
+mod show;
+mod units;
+
+pub use error::{Error, Source};
+pub use format::{EngineName, LogFormat};
+pub use load::{Flag, Loaded, load};
+pub use section::{Key, Section};
+pub use sections::{Config, Delivery, Limits, Log, Server, Shutdown, Storage};
+pub use show::{effective, reference};

@@ -1,0 +1,120 @@
+//! The sections and their keys, each with its documentation and its default.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
+    section::section,
+    units::{GIB, HOUR, KIB, MIB, SECOND},
+};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[delivery]`
+    pub delivery: Delivery,
+    /// `[shutdown]`
+    pub shutdown: Shutdown,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Config {
+    /// Every section, in the order they are shown.
+    pub fn sections(&self) -> [&dyn Section; 6] {
+        [
+            &self.server,
+            &self.storage,
+            &self.limits,
+            &self.delivery,
+            &self.shutdown,
+            &self.log,
+        ]
+    }
+
+    /// The section of this name.
+    pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
+        let sections: [&mut dyn Section; 6] = [
+            &mut self.server,
+            &mut self.storage,
+            &mut self.limits,
+            &mut self.delivery,
+            &mut self.shutdown,
+            &mut self.log,
+        ];
+        sections.into_iter().find(|section| section.name() == name)
+    }
+}
+
+section! {
+    /// Where calls come in.
+    struct Server in "server" {
+        /// Address and port of the gRPC server. The default answers this machine
+        /// only; calls are neither encrypted nor authenticated.
+        listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Calls that one connection may have open at once.
+        max_concurrent_streams: u32 as Count<u32, 1, 100_000> = 100,
+    }
+}
+
+section! {
+    /// Where events are kept.
+    struct Storage in "storage" {
+        /// The storage engine.
+        engine: EngineName as Choice<EngineName> = EngineName::Sled,
+        /// Directory of the store; it is created if it is missing, and belongs to
+        /// one process at a time.
+        data_dir: PathBuf as Path = PathBuf::from("./data"),
+        /// Memory for the pages of the store.
+        cache_size: u64 as Size<u64, MIB, { 64 * GIB }> = 64 * MIB,
+    }
+}
+
+section! {
+    /// What a publisher may send.
+    struct Limits in "limits" {
+        /// Largest payload of one event.
+        max_payload_size: usize as Size<usize, KIB, { 16 * MIB }> = 256 * 1024,
+        /// Largest `BatchPublishEvents` request.
+        max_batch_size: usize as Size<usize, KIB, { 64 * MIB }> = 4 * 1024 * 1024,
+        /// Most events in one `BatchPublishEvents` request.
+        max_batch_events: usize as Count<usize, 1, 1_000> = 1_000,
+    }
+}
+
+section! {
+    /// How events go out.
+    struct Delivery in "delivery" {
+        /// Attempts that may be under way at once, over all subscriptions.
+        max_in_flight: usize as Count<usize, 1, 100_000> = 4_096,
+    }
+}
+
+section! {
+    /// How the server stops.
+    struct Shutdown in "shutdown" {
+        /// Time from SIGTERM until what is still under way is cut off.
+        deadline: Duration as Period<SECOND, HOUR> = Duration::from_secs(8),
+    }
+}
+
+section! {
+    /// What is logged, to standard error.
+    struct Log in "log" {
+        /// Level, or a filter with levels for parts of the program.
+        level: String as Filter = "info".to_owned(),
+        /// Shape of the lines; `auto` is text on a terminal and JSON elsewhere.
+        format: LogFormat as Choice<LogFormat> = LogFormat::Auto,
+    }
+}

@@ -1,0 +1,230 @@
+//! One attempt from start to record: load what is not in memory, sign, send,
+//! decide, record, and disable the subscription if its endpoint is gone.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::{Endpoint, Transport, lane::Ended, request::logged, schedule::Start, window::Fresh};
+use crate::{
+    domain::{
+        Attempt, AttemptId, Clock, Delivery, DeliveryId, Jitter, Next, Outcome, Phases, Random,
+        State, StateCode, Subscription,
+    },
+    storage::{self, AttemptRecord, DueKey, Engine, Work},
+};
+
+/// Pause before a result is recorded again that the full disk refused.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+/// How often disabling is tried if others change the subscription meanwhile.
+const DISABLE_TRIES: usize = 5;
+
+/// What attempts are made with.
+pub(super) struct Attempts {
+    pub(super) store: Arc<dyn Engine>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+}
+
+impl Attempts {
+    /// Makes the attempt and says what the schedule has to know.
+    pub(super) async fn make(&self, start: Start) -> Ended {
+        let Start {
+            endpoint,
+            key,
+            fresh,
+        } = start;
+        let work = match self.load(&endpoint, key, fresh).await {
+            Ok(Some(work)) => work,
+            Ok(None) => return Ended::Settled,
+            Err(error) => return failed(&endpoint, key, &error),
+        };
+        let delivery = &work.delivery;
+        match delivery.due {
+            None => return Ended::Settled,
+            Some(due) if due > self.clock.now() => return Ended::DueAt(due),
+            Some(_) => {}
+        }
+        let mut mark = Mark::new(&*self.store, key.delivery_id);
+        let record = self.send(&endpoint, &work).await;
+        let next = record.next;
+        if let Err(error) = self.record(record).await {
+            return failed(&endpoint, key, &error);
+        }
+        mark.recorded = true;
+        match next {
+            Next::RetryAt(due) => Ended::DueAt(due),
+            Next::Succeed | Next::Exhaust => Ended::Settled,
+            Next::Disable => {
+                self.disable(endpoint.subscription()).await;
+                Ended::Settled
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        endpoint: &Endpoint,
+        key: DueKey,
+        fresh: Option<Fresh>,
+    ) -> storage::Result<Option<Work>> {
+        let subscription = endpoint.subscription().id;
+        let id = key.delivery_id;
+        match fresh {
+            Some(Fresh { event, trigger }) => Ok(Some(Work {
+                delivery: Delivery::new(&event, id.ordinal(), subscription, trigger),
+                event,
+            })),
+            None => self.store.load_work(subscription, id).await,
+        }
+    }
+
+    async fn send(&self, endpoint: &Endpoint, work: &Work) -> AttemptRecord {
+        let Work { delivery, event } = work;
+        let subscription = endpoint.subscription();
+        let number = delivery.attempt_count + 1;
+        let start_time = self.clock.now();
+        let began = Instant::now();
+        let request = endpoint.request(event, number, start_time);
+        let request_headers = logged(&request.headers);
+        let received = self.transport.send(request).await;
+        let duration = began.elapsed();
+        let now = self.clock.now();
+
+        let random = self.random.bits();
+        let outcome = Outcome::of(received.answer(), now);
+        let jitter = Jitter::from_bits((random >> 96) as u32);
+        let next = delivery.after_attempt(outcome, &subscription.spec.retry_policy, now, jitter);
+        let response = received.response.as_ref();
+        let attempt = Attempt {
+            // The id and the jitter use different bits.
+            id: AttemptId::new(start_time, random),
+            tenant: event.tenant.clone(),
+            delivery_id: delivery.id,
+            subscription_id: subscription.id,
+            event_type: delivery.event_type.clone(),
+            trigger: delivery.trigger,
+            number,
+            start_time,
+            duration,
+            phases: Phases {
+                first_byte: received.first_byte,
+                ..Phases::default()
+            },
+            error_kind: outcome.error_kind(),
+            error_message: received.error_message(),
+            response_status: response.map(|response| response.status),
+            response_headers: response.map_or_else(Vec::new, |response| logged(&response.headers)),
+            response_body: response.map_or_else(Bytes::new, |response| response.body.clone()),
+            response_body_truncated: response.is_some_and(|response| response.truncated),
+            peer_address: response.and_then(|response| response.peer),
+            request_headers,
+            next_attempt_time: match next {
+                Next::RetryAt(time) => Some(time),
+                Next::Succeed | Next::Exhaust | Next::Disable => None,
+            },
+        };
+        AttemptRecord {
+            attempt,
+            revision: delivery.revision,
+            next,
+            now,
+        }
+    }
+
+    /// Records the attempt. While the disk is full it waits, with its permit,
+    /// so that deliveries are not repeated for want of a place to note them.
+    async fn record(&self, record: AttemptRecord) -> storage::Result<()> {
+        loop {
+            match self.store.record_attempts(vec![record.clone()]).await {
+                Err(storage::Error::Full) => tokio::time::sleep(FULL_PAUSE).await,
+                done => return done,
+            }
+        }
+    }
+
+    /// Disables a subscription whose endpoint says that it is gone, unless it
+    /// has another endpoint by now.
+    async fn disable(&self, called: &Subscription) {
+        for _ in 0..DISABLE_TRIES {
+            match self.try_disable(called).await {
+                Ok(()) => return,
+                Err(storage::Error::VersionMismatch) => {}
+                Err(error) => {
+                    error!(subscription = %called.id, %error, "could not disable subscription");
+                    return;
+                }
+            }
+        }
+        warn!(subscription = %called.id, "gave up disabling a subscription that keeps changing");
+    }
+
+    async fn try_disable(&self, called: &Subscription) -> storage::Result<()> {
+        let Some(current) = self.store.find_subscription(called.id).await? else {
+            return Ok(());
+        };
+        if current.state == State::Disabled || current.spec.url != called.spec.url {
+            return Ok(());
+        }
+        let disabled = current.with_state(
+            State::Disabled,
+            StateCode::Gone,
+            "the endpoint answered 410 Gone".to_owned(),
+            self.clock.now(),
+        );
+        let expected = current.version;
+        self.store.replace_subscription(disabled, expected).await?;
+        info!(subscription = %called.id, "disabled subscription, its endpoint is gone");
+        Ok(())
+    }
+}
+
+/// Marks a delivery as under way; takes the mark off again unless the record
+/// of the attempt has done so.
+struct Mark<'a> {
+    store: &'a dyn Engine,
+    delivery: DeliveryId,
+    recorded: bool,
+}
+
+impl<'a> Mark<'a> {
+    fn new(store: &'a dyn Engine, delivery: DeliveryId) -> Self {
+        store.attempt_started(delivery);
+        Self {
+            store,
+            delivery,
+            recorded: false,
+        }
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        if !self.recorded {
+            self.store.attempt_abandoned(self.delivery);
+        }
+    }
+}
+
+/// What a storage error means for the delivery.
+fn failed(endpoint: &Endpoint, key: DueKey, error: &storage::Error) -> Ended {
+    let (subscription, delivery) = (endpoint.subscription().id, key.delivery_id);
+    match error {
+        // Trying again would find the same; the rest of the queue goes on.
+        storage::Error::Corrupt(_) => {
+            error!(%subscription, %delivery, %error, "left out a delivery that cannot be read");
+            Ended::Settled
+        }
+        // Said once, by the engine.
+        storage::Error::Closed(_) => Ended::Unchanged,
+        error => {
+            error!(%subscription, %delivery, %error, "store failed an attempt");
+            Ended::Unchanged
+        }
+    }
+}

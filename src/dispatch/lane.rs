@@ -1,0 +1,198 @@
+//! One subscription's deliveries, waiting and under way.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Endpoint,
+    window::{Fresh, Window},
+};
+use crate::{
+    domain::{DeliveryId, State, Timestamp},
+    storage::{DueKey, DuePage},
+};
+
+/// Where a lane stands in the order of turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: something has to happen to it first.
+    None,
+    /// Among the lanes that wait for a time.
+    Waiting(Timestamp),
+    /// Among the lanes whose turn comes.
+    Ready,
+}
+
+/// What is to be read of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetching {
+    Idle,
+    Queued,
+    UnderWay,
+}
+
+/// Whether a delivery was changed by hand while an attempt was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    No,
+    To(Timestamp),
+    Away,
+}
+
+/// An attempt under way.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    /// The place the delivery had.
+    key: DueKey,
+    moved: Moved,
+}
+
+/// What came of an attempt, for the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing is due any more.
+    Settled,
+    /// The delivery is due at this time.
+    DueAt(Timestamp),
+    /// The store failed: the delivery is due as it was.
+    Unchanged,
+}
+
+pub(super) struct Lane {
+    pub(super) window: Window,
+    /// Unknown until it is read.
+    pub(super) endpoint: Option<Arc<Endpoint>>,
+    pub(super) deleted: bool,
+    /// Nothing is started or read before this time.
+    pub(super) paused_until: Timestamp,
+    pub(super) place: Place,
+    pub(super) fetching: Fetching,
+    /// Set if the read under way began before hints were lost.
+    pub(super) outdated: bool,
+    flights: HashMap<DeliveryId, Flight>,
+}
+
+impl Lane {
+    pub(super) fn new(window: Window) -> Self {
+        Self {
+            window,
+            endpoint: None,
+            deleted: false,
+            paused_until: Timestamp::MIN,
+            place: Place::None,
+            fetching: Fetching::Idle,
+            outdated: false,
+            flights: HashMap::new(),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Whether deliveries are held back: the subscription is disabled or gone.
+    pub(super) fn is_held(&self) -> bool {
+        self.deleted
+            || self
+                .endpoint
+                .as_ref()
+                .is_some_and(|endpoint| endpoint.subscription().state == State::Disabled)
+    }
+
+    /// Whether nothing is lost when the lane is dropped.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flights.is_empty()
+            && self.fetching == Fetching::Idle
+            && (self.is_held() || self.window.is_complete() && self.window.len() == 0)
+    }
+
+    /// Whether the endpoint or more of the queue is to be read.
+    pub(super) fn wants_fetch(&self, low: usize) -> bool {
+        let runs_low = !self.window.is_complete() && self.window.len() <= low;
+        self.fetching == Fetching::Idle
+            && !self.deleted
+            && (self.endpoint.is_none() || runs_low && !self.is_held())
+    }
+
+    /// When the next attempt can start, if permits are all it takes.
+    pub(super) fn next_start(&self) -> Option<Timestamp> {
+        let endpoint = self.endpoint.as_ref()?;
+        let first = self.window.first()?;
+        let permits = endpoint.subscription().spec.max_in_flight.get() as usize;
+        let startable = !self.is_held() && self.flights.len() < permits;
+        startable.then(|| first.due.max(self.paused_until))
+    }
+
+    /// Takes the first delivery out of the window and on its way.
+    pub(super) fn start(&mut self) -> Option<(DueKey, Option<Fresh>)> {
+        let (key, fresh) = self.window.take_first()?;
+        let flight = Flight {
+            key,
+            moved: Moved::No,
+        };
+        self.flights.insert(key.delivery_id, flight);
+        Some((key, fresh))
+    }
+
+    /// Puts a delivery that was accepted in the window; not if an attempt is
+    /// under way, which then has overtaken the hint.
+    pub(super) fn accepted(&mut self, key: DueKey, fresh: Option<Fresh>) {
+        if !self.flights.contains_key(&key.delivery_id) {
+            self.window.insert(key, fresh);
+        }
+    }
+
+    /// Moves a delivery that was changed by hand.
+    pub(super) fn moved(&mut self, id: DeliveryId, due: Option<Timestamp>) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.moved = due.map_or(Moved::Away, Moved::To);
+            return;
+        }
+        match due {
+            Some(due) => self.window.insert(
+                DueKey {
+                    due,
+                    delivery_id: id,
+                },
+                None,
+            ),
+            None => self.window.remove(id),
+        }
+    }
+
+    /// Takes in what came of an attempt; whether there was one.
+    pub(super) fn ended(&mut self, id: DeliveryId, ended: Ended) -> bool {
+        let Some(flight) = self.flights.remove(&id) else {
+            return false;
+        };
+        let due = match (flight.moved, ended) {
+            (Moved::To(due), _) | (Moved::No, Ended::DueAt(due)) => Some(due),
+            (Moved::No, Ended::Unchanged) => Some(flight.key.due),
+            (Moved::Away, _) | (Moved::No, Ended::Settled) => None,
+        };
+        self.moved(id, due);
+        true
+    }
+
+    /// Ends a read of the queue.
+    pub(super) fn end_read(&mut self, page: Option<DuePage>) {
+        let flights = &mut self.flights;
+        self.window.end_read(page, |key| {
+            let Some(flight) = flights.get_mut(&key.delivery_id) else {
+                return false;
+            };
+            // Its place is another one than that it started from, so it was
+            // moved meanwhile, and the hint of that is late or lost.
+            if flight.moved == Moved::No && flight.key != key {
+                flight.moved = Moved::To(key.due);
+            }
+            true
+        });
+    }
+
+    /// Drops what it knows of queue and endpoint, because hints were lost.
+    pub(super) fn forget(&mut self) {
+        self.window.forget();
+        self.endpoint = None;
+        self.outdated = self.fetching == Fetching::UnderWay;
+    }
+}

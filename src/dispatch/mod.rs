@@ -1,0 +1,20 @@
+//! When a delivery is due, whose turn it is, how it is sent and what its answer
+//! means. It meets the rest of the program only in the store.
+
+mod attempt;
+mod client;
+mod dispatcher;
+mod failure;
+mod lane;
+mod request;
+mod schedule;
+mod scheduler;
+mod settings;
+mod transport;
+mod window;
+
+pub use client::{BuildError, HttpTransport};
+pub use dispatcher::{Dispatcher, start};
+pub use request::{Endpoint, Request};
+pub use settings::Settings;
+pub use transport::{Failure, Received, Response, Transport};

@@ -1,0 +1,141 @@
+//! The signed request that a receiver sees. Pure: the same event, attempt and
+//! time give the same bytes.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use url::Url;
+
+use crate::domain::{Event, Headers, SignatureScheme, Signer, Subscription, Timestamp};
+
+const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
+const JSON: &str = "application/json";
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+const X_WEBHOOK_ID: HeaderName = HeaderName::from_static("x-webhook-id");
+const X_WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("x-webhook-timestamp");
+const X_WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("x-webhook-signature");
+
+/// One POST, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where it goes.
+    pub url: Url,
+    /// Its headers, but for those that describe the connection.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+/// A subscription, with what its requests are made of derived once.
+pub struct Endpoint {
+    subscription: Arc<Subscription>,
+    signer: Signer,
+    custom: HeaderMap,
+}
+
+impl Endpoint {
+    /// Derives keys and headers.
+    pub fn new(subscription: Arc<Subscription>) -> Self {
+        let custom = subscription.spec.headers.as_map().iter();
+        let custom = custom.map(|(name, value)| {
+            let name = HeaderName::try_from(name).expect("custom header names were checked");
+            let value = HeaderValue::try_from(value).expect("custom headers are printable ASCII");
+            (name, value)
+        });
+        Self {
+            signer: Signer::new(&subscription.secrets),
+            custom: custom.collect(),
+            subscription,
+        }
+    }
+
+    /// The subscription.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// Builds and signs the request of an event's attempt; `attempt` counts
+    /// from 1 and `now` is when it begins.
+    pub fn request(&self, event: &Event, attempt: u32, now: Timestamp) -> Request {
+        let spec = &self.subscription.spec;
+        let body = envelope(event);
+        Request {
+            url: spec.url.as_url().clone(),
+            headers: self.headers(event, attempt, now, &body),
+            body,
+            timeout: spec.timeout.as_duration(),
+        }
+    }
+
+    fn headers(&self, event: &Event, attempt: u32, now: Timestamp, body: &[u8]) -> HeaderMap {
+        let id = event.id.to_string();
+        let id_value = text(id.clone());
+        let mut headers = HeaderMap::with_capacity(16 + self.custom.len());
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
+        for scheme in &self.subscription.spec.signature_schemes {
+            match scheme {
+                SignatureScheme::StandardWebhooks => {
+                    let signature = self.signer.standard_webhooks(&id, now, body);
+                    headers.insert(WEBHOOK_ID, id_value.clone());
+                    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+                    headers.insert(WEBHOOK_SIGNATURE, text(signature));
+                }
+                SignatureScheme::Sha256Body => {
+                    headers.insert(X_WEBHOOK_ID, id_value.clone());
+                    headers.insert(X_WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+                    headers.insert(X_WEBHOOK_SIGNATURE, text(self.signer.sha256_body(body)));
+                }
+            }
+        }
+        let custom = self.custom.iter();
+        headers.extend(custom.map(|(name, value)| (name.clone(), value.clone())));
+        headers
+    }
+}
+
+/// Header lines as the log keeps them.
+pub(super) fn logged(headers: &HeaderMap) -> Headers {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    };
+    headers.iter().map(line).collect()
+}
+
+/// `{"id":...,"type":...,"createdAt":...,"data":...}`. JSON stands in it as it
+/// was published, byte for byte; anything else as base64.
+fn envelope(event: &Event) -> Bytes {
+    let payload = &event.payload;
+    // Neither ids nor event types nor times need escaping.
+    let head = format!(
+        r#"{{"id":"{}","type":"{}","createdAt":"{}","data":"#,
+        event.id, event.event_type, event.create_time
+    );
+    let mut body = Vec::with_capacity(head.len() + payload.data.len() * 4 / 3 + 128);
+    body.extend_from_slice(head.as_bytes());
+    if payload.content_type.is_json() {
+        body.extend_from_slice(&payload.data);
+    } else {
+        let content_type = serde_json::Value::from(payload.content_type.as_str());
+        let data = STANDARD.encode(&payload.data);
+        let rest = format!(r#""{data}","dataEncoding":"base64","dataContentType":{content_type}"#);
+        body.extend_from_slice(rest.as_bytes());
+    }
+    body.push(b'}');
+    Bytes::from(body)
+}
+
+fn text(value: String) -> HeaderValue {
+    HeaderValue::try_from(value).expect("ids and signatures are printable ASCII")
+}

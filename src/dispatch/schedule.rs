@@ -1,0 +1,387 @@
+//! Which delivery is sent next. Pure data: it is told what happened and the
+//! time, and says what to start and what to read.
+//!
+//! A lane for each subscription holds a window of its queue. Lanes whose first
+//! delivery is due take turns, one attempt each, so that no backlog keeps
+//! another subscription waiting.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Endpoint, Settings,
+    lane::{Ended, Fetching, Lane, Place},
+    window::{self, Fresh, Window},
+};
+use crate::{
+    domain::{DeliveryId, SubscriptionId, Timestamp},
+    storage::{DueKey, DuePage, FreshEvent, Rescheduled},
+};
+
+/// Reads of the store under way at once.
+pub(super) const MAX_FETCHES: usize = 8;
+/// What a subscription keeps in memory if memory is short.
+const MIN_WINDOW: usize = 16;
+/// Lanes kept though nothing waits in them, for their endpoints.
+const MAX_LANES: usize = 64 * 1_024;
+/// How long a lane rests after the store failed it.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An attempt to make.
+pub(super) struct Start {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) key: DueKey,
+    /// The event, if it is in memory.
+    pub(super) fresh: Option<Fresh>,
+}
+
+/// Something to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fetch {
+    pub(super) subscription: SubscriptionId,
+    /// Whether the subscription itself is wanted.
+    pub(super) endpoint: bool,
+    /// The part of its queue that is wanted.
+    pub(super) queue: Option<Range>,
+}
+
+/// A part of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) after: Option<DueKey>,
+    pub(super) limit: usize,
+}
+
+/// What a read found.
+pub(super) struct Fetched {
+    pub(super) subscription: SubscriptionId,
+    /// `None` if it was not wanted or is gone.
+    pub(super) endpoint: Option<Arc<Endpoint>>,
+    pub(super) page: Option<DuePage>,
+    pub(super) outcome: FetchOutcome,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FetchOutcome {
+    Done,
+    /// The subscription does not exist.
+    Deleted,
+    /// The store failed.
+    Failed,
+}
+
+pub(super) struct Schedule {
+    settings: Settings,
+    lanes: HashMap<SubscriptionId, Lane>,
+    waiting: BTreeSet<(Timestamp, SubscriptionId)>,
+    ready: VecDeque<SubscriptionId>,
+    fetches: VecDeque<SubscriptionId>,
+    fetching: usize,
+    in_flight: usize,
+    entries: usize,
+    bytes: usize,
+    now: Timestamp,
+    /// Set while subscriptions without a lane may have deliveries waiting.
+    scanning: bool,
+    max_lanes: usize,
+}
+
+impl Schedule {
+    /// An empty schedule, before the store was scanned.
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            lanes: HashMap::new(),
+            waiting: BTreeSet::new(),
+            ready: VecDeque::new(),
+            fetches: VecDeque::new(),
+            fetching: 0,
+            in_flight: 0,
+            entries: 0,
+            bytes: 0,
+            now: Timestamp::MIN,
+            scanning: true,
+            max_lanes: MAX_LANES,
+        }
+    }
+
+    /// Moves on to a time.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.now = now;
+        while let Some((time, id)) = self.waiting.first().copied()
+            && time <= now
+        {
+            self.waiting.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.place = Place::Ready;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    /// When [`Self::advance`] has something to do again.
+    pub(super) fn next_time(&self) -> Option<Timestamp> {
+        self.waiting.first().map(|(time, _)| *time)
+    }
+
+    /// Starts the next attempt that can start now.
+    pub(super) fn next_start(&mut self) -> Option<Start> {
+        while self.in_flight < self.settings.max_in_flight {
+            let id = self.ready.pop_front()?;
+            let share = self.share();
+            let now = self.now;
+            let Some(lane) = self.lanes.get_mut(&id) else {
+                continue;
+            };
+            lane.place = Place::None;
+            let due = lane.next_start().is_some_and(|time| time <= now);
+            // A lane that has its share is placed again when one of its
+            // attempts ends.
+            if due && lane.in_flight() >= share {
+                continue;
+            }
+            let mut start = None;
+            self.with_lane(id, |lane| {
+                if due && let Some(endpoint) = lane.endpoint.clone() {
+                    start = lane.start().map(|(key, fresh)| Start {
+                        endpoint,
+                        key,
+                        fresh,
+                    });
+                }
+            });
+            if start.is_some() {
+                self.in_flight += 1;
+                return start;
+            }
+        }
+        None
+    }
+
+    /// Begins the next read that is wanted.
+    pub(super) fn next_fetch(&mut self) -> Option<Fetch> {
+        while self.fetching < MAX_FETCHES {
+            let subscription = self.fetches.pop_front()?;
+            let Some(lane) = self.lanes.get_mut(&subscription) else {
+                continue;
+            };
+            let cap = cap(&self.settings, self.entries - lane.window.len());
+            lane.fetching = Fetching::UnderWay;
+            self.fetching += 1;
+            let queue = !lane.window.is_complete() && !lane.is_held();
+            return Some(Fetch {
+                subscription,
+                endpoint: lane.endpoint.is_none(),
+                queue: queue.then(|| Range {
+                    after: lane.window.begin_read(),
+                    limit: cap.saturating_sub(lane.window.len()).max(1),
+                }),
+            });
+        }
+        None
+    }
+
+    /// Takes in what a read found.
+    pub(super) fn fetched(&mut self, fetched: Fetched) {
+        self.fetching -= 1;
+        let now = self.now;
+        self.with_lane(fetched.subscription, |lane| {
+            lane.fetching = Fetching::Idle;
+            if std::mem::take(&mut lane.outdated) {
+                return lane.end_read(None);
+            }
+            lane.end_read(fetched.page);
+            match fetched.outcome {
+                FetchOutcome::Done => {}
+                FetchOutcome::Deleted => lane.deleted = true,
+                FetchOutcome::Failed => lane.paused_until = now.after(PAUSE),
+            }
+            if let Some(endpoint) = fetched.endpoint {
+                replace(&mut lane.endpoint, endpoint);
+            }
+            if lane.is_held() {
+                lane.window.forget();
+            }
+        });
+    }
+
+    /// Takes in an event that was accepted.
+    pub(super) fn accepted(&mut self, fresh: &FreshEvent) {
+        for (ordinal, subscription) in (0..).zip(&fresh.subscriptions) {
+            let key = DueKey {
+                due: fresh.due,
+                delivery_id: DeliveryId::new(fresh.event_id, ordinal),
+            };
+            let held = fresh.event.clone().map(|event| Fresh {
+                event,
+                trigger: fresh.trigger,
+            });
+            let room = self.settings.max_waiting_bytes.saturating_sub(self.bytes);
+            let held = held.filter(|fresh| window::size(fresh) <= room);
+            self.ensure(*subscription);
+            self.with_lane(*subscription, |lane| lane.accepted(key, held));
+        }
+    }
+
+    /// Takes in a change made by hand.
+    pub(super) fn rescheduled(&mut self, change: &Rescheduled) {
+        self.ensure(change.subscription_id);
+        self.with_lane(change.subscription_id, |lane| {
+            lane.moved(change.delivery_id, change.due);
+        });
+    }
+
+    /// Takes in what came of an attempt.
+    pub(super) fn ended(&mut self, subscription: SubscriptionId, id: DeliveryId, ended: Ended) {
+        let now = self.now;
+        let mut known = false;
+        self.with_lane(subscription, |lane| {
+            known = lane.ended(id, ended);
+            if ended == Ended::Unchanged {
+                lane.paused_until = now.after(PAUSE);
+            }
+        });
+        debug_assert!(known, "a lane outlives its attempts");
+        self.in_flight -= 1;
+    }
+
+    /// Takes in a subscription as it is now. Its queue is read unless it was
+    /// known to be active before: a disabled one has a queue that nobody knows.
+    pub(super) fn changed(&mut self, endpoint: Arc<Endpoint>) {
+        let id = endpoint.subscription().id;
+        self.lanes
+            .entry(id)
+            .or_insert_with(|| Lane::new(Window::of_unknown()));
+        self.with_lane(id, |lane| {
+            let before = lane.endpoint.as_ref().map(|known| known.subscription());
+            let version = endpoint.subscription().version;
+            let followed = before.is_some_and(|before| before.version < version);
+            let followed = followed && !lane.is_held();
+            replace(&mut lane.endpoint, endpoint);
+            if !followed || lane.is_held() {
+                lane.window.forget();
+            }
+        });
+    }
+
+    /// Takes in that a subscription was deleted.
+    pub(super) fn deleted(&mut self, id: SubscriptionId) {
+        self.with_lane(id, |lane| {
+            lane.deleted = true;
+            lane.window.forget();
+        });
+    }
+
+    /// Takes in that a scan found deliveries waiting.
+    pub(super) fn found(&mut self, id: SubscriptionId) {
+        self.ensure(id);
+        self.with_lane(id, |_| {});
+    }
+
+    /// Takes in that the scan is complete.
+    pub(super) fn scanned(&mut self) {
+        self.scanning = false;
+    }
+
+    /// Drops what is known of queues and endpoints, because hints were lost. A
+    /// scan has to follow.
+    pub(super) fn forget(&mut self) {
+        self.scanning = true;
+        let ids: Vec<_> = self.lanes.keys().copied().collect();
+        for id in ids {
+            self.with_lane(id, Lane::forget);
+        }
+    }
+
+    /// How many attempts a subscription may have under way: half of what the
+    /// others leave, so that hanging ones cannot take all there is.
+    fn share(&self) -> usize {
+        let free = self.settings.max_in_flight - self.in_flight;
+        (free / 2).max(1)
+    }
+
+    fn ensure(&mut self, id: SubscriptionId) {
+        let scanning = self.scanning;
+        self.lanes.entry(id).or_insert_with(|| {
+            Lane::new(if scanning {
+                Window::of_unknown()
+            } else {
+                Window::of_empty()
+            })
+        });
+    }
+
+    /// The one place where lanes change: keeps the sums, the bounds and the
+    /// order of turns true.
+    fn with_lane(&mut self, id: SubscriptionId, change: impl FnOnce(&mut Lane)) {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
+        self.entries -= lane.window.len();
+        self.bytes -= lane.window.bytes();
+        change(lane);
+        lane.window.shrink_to(cap(&self.settings, self.entries));
+        self.entries += lane.window.len();
+        self.bytes += lane.window.bytes();
+        self.arrange(id);
+    }
+
+    fn arrange(&mut self, id: SubscriptionId) {
+        let crowded = self.lanes.len() > self.max_lanes;
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
+        let mut time = lane.next_start();
+        let low = cap(&self.settings, self.entries - lane.window.len()) / 4;
+        if lane.wants_fetch(low) {
+            if lane.paused_until <= self.now {
+                lane.fetching = Fetching::Queued;
+                self.fetches.push_back(id);
+            } else {
+                time = Some(lane.paused_until);
+            }
+        }
+        if lane.place == Place::Ready {
+            // Looked at anew when its turn comes.
+            return;
+        }
+        if let Place::Waiting(old) = lane.place {
+            self.waiting.remove(&(old, id));
+        }
+        lane.place = match time {
+            None => Place::None,
+            Some(time) if time <= self.now => {
+                self.ready.push_back(id);
+                Place::Ready
+            }
+            Some(time) => {
+                self.waiting.insert((time, id));
+                Place::Waiting(time)
+            }
+        };
+        if lane.place == Place::None && lane.is_idle() && (lane.deleted || crowded) {
+            self.lanes.remove(&id);
+        }
+    }
+}
+
+/// How many deliveries a window may hold beside so many in the others.
+fn cap(settings: &Settings, others: usize) -> usize {
+    let room = settings.max_waiting.saturating_sub(others);
+    room.min(settings.window).max(MIN_WINDOW)
+}
+
+/// Replaces an endpoint by a newer one.
+fn replace(endpoint: &mut Option<Arc<Endpoint>>, by: Arc<Endpoint>) {
+    let version = |endpoint: &Arc<Endpoint>| endpoint.subscription().version;
+    if endpoint.as_ref().map(version) <= Some(version(&by)) {
+        *endpoint = Some(by);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,540 @@
+//! The schedule against a model of the store: whatever the order in which
+//! hints, pages and results arrive, nothing starts early or twice, nothing is
+//! forgotten, and what is held stays within its bounds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    EventId, EventPatterns, LiveSecrets, Secret, State, StateCode, Subscription, SubscriptionSpec,
+    TenantId, Trigger,
+};
+
+const SUBSCRIPTIONS: u8 = 4;
+const SETTINGS: Settings = Settings {
+    max_in_flight: 12,
+    window: 20,
+    max_waiting: 48,
+    max_waiting_bytes: 0,
+};
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Events are accepted for the subscriptions of the bits.
+    Accept {
+        subscriptions: u8,
+        delay: u8,
+        count: u8,
+    },
+    /// The nth delivery there ever was is retried or cancelled by hand.
+    Change {
+        nth: u16,
+        retry: bool,
+    },
+    /// The nth delivery under way is retried or cancelled by hand.
+    ChangeFlight {
+        nth: u8,
+        retry: bool,
+    },
+    /// Hints arrive.
+    Hear,
+    /// Changes of subscriptions arrive.
+    HearChanges,
+    /// What has not arrived is lost.
+    Lose,
+    Disable(u8),
+    Enable(u8),
+    /// Time goes by.
+    Wait(u8),
+    /// What can start starts.
+    Start,
+    /// The nth attempt under way ends.
+    End {
+        nth: u8,
+        retry_in: Option<u8>,
+    },
+    /// The store fails the nth attempt under way.
+    Fail {
+        nth: u8,
+    },
+    /// The schedule asks for reads.
+    Ask,
+    /// The nth read asked for takes place.
+    Read {
+        nth: u8,
+    },
+    /// The nth read that took place arrives.
+    Deliver {
+        nth: u8,
+        fails: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (1..1_u8 << SUBSCRIPTIONS, 0..20_u8, 1..12_u8).prop_map(
+            |(subscriptions, delay, count)| Step::Accept { subscriptions, delay, count }
+        ),
+        2 => any::<(u8, bool)>().prop_map(|(nth, retry)| Step::ChangeFlight { nth, retry }),
+        2 => any::<(u16, bool)>().prop_map(|(nth, retry)| Step::Change { nth, retry }),
+        4 => Just(Step::Hear),
+        2 => Just(Step::HearChanges),
+        1 => Just(Step::Lose),
+        1 => (0..SUBSCRIPTIONS).prop_map(Step::Disable),
+        2 => (0..SUBSCRIPTIONS).prop_map(Step::Enable),
+        3 => (0..10_u8).prop_map(Step::Wait),
+        6 => Just(Step::Start),
+        8 => (any::<u8>(), proptest::option::weighted(0.4, 0..30_u8))
+            .prop_map(|(nth, retry_in)| Step::End { nth, retry_in }),
+        1 => any::<u8>().prop_map(|nth| Step::Fail { nth }),
+        4 => Just(Step::Ask),
+        4 => any::<u8>().prop_map(|nth| Step::Read { nth }),
+        4 => (any::<u8>(), proptest::bool::weighted(0.1))
+            .prop_map(|(nth, fails)| Step::Deliver { nth, fails }),
+    ]
+}
+
+/// What the store has of a delivery.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    subscription: SubscriptionId,
+    due: Option<Timestamp>,
+    revision: u32,
+}
+
+enum Heard {
+    Accepted(FreshEvent),
+    Rescheduled(Rescheduled),
+}
+
+struct Flight {
+    subscription: SubscriptionId,
+    id: DeliveryId,
+    revision: u32,
+}
+
+struct World {
+    schedule: Schedule,
+    now: Timestamp,
+    rows: BTreeMap<DeliveryId, Row>,
+    subscriptions: Vec<Subscription>,
+    hints: VecDeque<Heard>,
+    changes: VecDeque<Arc<Subscription>>,
+    flights: Vec<Flight>,
+    asked: Vec<Fetch>,
+    read: Vec<Fetched>,
+    events: u128,
+}
+
+impl World {
+    fn new(backlog: usize) -> Self {
+        let subscription = |n: u8| {
+            let spec = SubscriptionSpec {
+                max_in_flight: (u32::from(n) + 3).try_into().unwrap(),
+                ..SubscriptionSpec::new(
+                    "http://localhost/".parse().unwrap(),
+                    EventPatterns::new(vec!["*".parse().unwrap()]).unwrap(),
+                )
+            };
+            Subscription::new(
+                SubscriptionId::new(Timestamp::MIN, u128::from(n)),
+                TenantId::default(),
+                spec,
+                LiveSecrets::new(Secret::generate([0; 32])),
+                Timestamp::MIN,
+            )
+        };
+        let mut world = Self {
+            schedule: Schedule::new(SETTINGS),
+            now: Timestamp::from_secs(1_000),
+            rows: BTreeMap::new(),
+            subscriptions: (0..SUBSCRIPTIONS).map(subscription).collect(),
+            hints: VecDeque::new(),
+            changes: VecDeque::new(),
+            flights: Vec::new(),
+            asked: Vec::new(),
+            read: Vec::new(),
+            events: 0,
+        };
+        for n in 0..backlog {
+            world.accept(1 << (n % 2), (n % 7) as u8);
+        }
+        world.schedule.max_lanes = 2;
+        world.hints.clear();
+        world.scan();
+        world
+    }
+
+    fn scan(&mut self) {
+        let waiting: BTreeSet<_> = self.waiting().map(|(_, row)| row.subscription).collect();
+        for id in waiting {
+            self.schedule.found(id);
+        }
+        self.schedule.scanned();
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = (DueKey, Row)> {
+        self.rows.iter().filter_map(|(id, row)| {
+            let key = DueKey {
+                due: row.due?,
+                delivery_id: *id,
+            };
+            Some((key, *row))
+        })
+    }
+
+    fn accept(&mut self, bits: u8, delay: u8) {
+        self.events += 1;
+        let event_id = EventId::new(self.now, self.events << 16);
+        let due = self.now.after(Duration::from_secs(delay.into()));
+        let wanted = (0..SUBSCRIPTIONS).filter(|n| bits & (1 << n) != 0);
+        let subscriptions: Vec<_> = wanted
+            .map(|n| self.subscriptions[usize::from(n)].id)
+            .collect();
+        for (ordinal, subscription) in (0..).zip(&subscriptions) {
+            let row = Row {
+                subscription: *subscription,
+                due: Some(due),
+                revision: 0,
+            };
+            self.rows.insert(DeliveryId::new(event_id, ordinal), row);
+        }
+        self.hints.push_back(Heard::Accepted(FreshEvent {
+            event_id,
+            due,
+            subscriptions,
+            trigger: Trigger::Event,
+            event: None,
+        }));
+    }
+
+    fn change(&mut self, id: DeliveryId, retry: bool) {
+        let row = self.rows.get_mut(&id).unwrap();
+        if !retry && row.due.is_none() {
+            return;
+        }
+        row.due = retry.then_some(self.now);
+        row.revision += 1;
+        self.hints.push_back(Heard::Rescheduled(Rescheduled {
+            delivery_id: id,
+            subscription_id: row.subscription,
+            due: row.due,
+        }));
+    }
+
+    fn hear(&mut self) {
+        for heard in self.hints.drain(..) {
+            match heard {
+                Heard::Accepted(fresh) => self.schedule.accepted(&fresh),
+                Heard::Rescheduled(change) => self.schedule.rescheduled(&change),
+            }
+        }
+    }
+
+    fn set_state(&mut self, n: u8, state: State) {
+        let subscription = &mut self.subscriptions[usize::from(n)];
+        if subscription.state == state {
+            return;
+        }
+        *subscription =
+            subscription.with_state(state, StateCode::Requested, String::new(), self.now);
+        self.changes.push_back(Arc::new(subscription.clone()));
+    }
+
+    fn hear_changes(&mut self) {
+        for subscription in self.changes.drain(..) {
+            self.schedule.changed(Arc::new(Endpoint::new(subscription)));
+        }
+    }
+
+    fn start(&mut self) {
+        self.hear();
+        self.schedule.advance(self.now);
+        while let Some(start) = self.schedule.next_start() {
+            let id = start.key.delivery_id;
+            let subscription = start.endpoint.subscription();
+            assert!(start.key.due <= self.now, "{id} was started early");
+            assert!(
+                self.flights.iter().all(|flight| flight.id != id),
+                "{id} was started twice"
+            );
+            assert_eq!(subscription.state, State::Active);
+            self.flights.push(Flight {
+                subscription: subscription.id,
+                id,
+                revision: self.rows[&id].revision,
+            });
+            let of_same = self
+                .flights
+                .iter()
+                .filter(|flight| flight.subscription == subscription.id);
+            assert!(of_same.count() <= subscription.spec.max_in_flight.get() as usize);
+        }
+        assert!(self.flights.len() <= SETTINGS.max_in_flight);
+    }
+
+    /// An attempt ends the way the store and the attempt decide together.
+    fn end(&mut self, nth: u8, retry_in: Option<u8>) {
+        let Some(nth) = usize::from(nth).checked_rem(self.flights.len()) else {
+            return;
+        };
+        let flight = self.flights.swap_remove(nth);
+        let row = self.rows.get_mut(&flight.id).unwrap();
+        let ended = match row.due {
+            None if row.revision == flight.revision => Ended::Settled,
+            Some(due) if row.revision == flight.revision && due > self.now => Ended::DueAt(due),
+            _ => {
+                let retry = retry_in.map(|s| self.now.after(Duration::from_secs(s.into())));
+                if row.revision == flight.revision {
+                    row.due = retry;
+                    row.revision += 1;
+                }
+                retry.map_or(Ended::Settled, Ended::DueAt)
+            }
+        };
+        // The store's promise: hints come before results.
+        self.hear();
+        self.schedule.ended(flight.subscription, flight.id, ended);
+    }
+
+    fn fail(&mut self, nth: u8) {
+        let Some(nth) = usize::from(nth).checked_rem(self.flights.len()) else {
+            return;
+        };
+        let flight = self.flights.swap_remove(nth);
+        self.hear();
+        self.schedule
+            .ended(flight.subscription, flight.id, Ended::Unchanged);
+    }
+
+    fn ask(&mut self) {
+        self.schedule.advance(self.now);
+        while let Some(fetch) = self.schedule.next_fetch() {
+            self.asked.push(fetch);
+        }
+    }
+
+    fn read(&mut self, nth: u8) {
+        let Some(nth) = usize::from(nth).checked_rem(self.asked.len()) else {
+            return;
+        };
+        let fetch = self.asked.swap_remove(nth);
+        let id = fetch.subscription;
+        let page = fetch.queue.map(|range| {
+            let queue: BTreeSet<_> = self
+                .waiting()
+                .filter(|(key, row)| row.subscription == id && Some(*key) > range.after)
+                .map(|(key, _)| key)
+                .collect();
+            DuePage {
+                complete: queue.len() <= range.limit,
+                entries: queue.into_iter().take(range.limit).collect(),
+                as_of: crate::storage::CommitNumber(0),
+            }
+        });
+        let subscription = self
+            .subscriptions
+            .iter()
+            .find(|subscription| subscription.id == id);
+        let endpoint = Endpoint::new(Arc::new(subscription.unwrap().clone()));
+        self.read.push(Fetched {
+            subscription: id,
+            endpoint: fetch.endpoint.then(|| Arc::new(endpoint)),
+            page,
+            outcome: FetchOutcome::Done,
+        });
+    }
+
+    fn deliver(&mut self, nth: u8, fails: bool) {
+        let Some(nth) = usize::from(nth).checked_rem(self.read.len()) else {
+            return;
+        };
+        let mut fetched = self.read.swap_remove(nth);
+        if fails {
+            fetched.page = None;
+            fetched.endpoint = None;
+            fetched.outcome = FetchOutcome::Failed;
+        }
+        self.hear();
+        self.schedule.fetched(fetched);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Accept {
+                subscriptions,
+                delay,
+                count,
+            } => {
+                for _ in 0..count {
+                    self.accept(subscriptions, delay);
+                }
+            }
+            Step::Change { nth, retry } => {
+                let nth = usize::from(nth) % self.rows.len().max(1);
+                if let Some(id) = self.rows.keys().nth(nth).copied() {
+                    self.change(id, retry);
+                }
+            }
+            Step::ChangeFlight { nth, retry } => {
+                let nth = usize::from(nth) % self.flights.len().max(1);
+                if let Some(id) = self.flights.get(nth).map(|flight| flight.id) {
+                    self.change(id, retry);
+                }
+            }
+            Step::HearChanges => self.hear_changes(),
+            Step::Hear => self.hear(),
+            Step::Lose => {
+                self.hints.clear();
+                self.changes.clear();
+                self.schedule.forget();
+                self.scan();
+            }
+            Step::Disable(n) => self.set_state(n, State::Disabled),
+            Step::Enable(n) => self.set_state(n, State::Active),
+            Step::Wait(seconds) => self.now = self.now.after(Duration::from_secs(seconds.into())),
+            Step::Start => self.start(),
+            Step::End { nth, retry_in } => self.end(nth, retry_in),
+            Step::Fail { nth } => self.fail(nth),
+            Step::Ask => self.ask(),
+            Step::Read { nth } => self.read(nth),
+            Step::Deliver { nth, fails } => self.deliver(nth, fails),
+        }
+        let most = SETTINGS.max_waiting + usize::from(SUBSCRIPTIONS) * MIN_WINDOW;
+        assert!(self.schedule.entries <= most);
+        assert_eq!(self.schedule.in_flight, self.flights.len());
+        let held: usize = self
+            .schedule
+            .lanes
+            .values()
+            .map(|lane| lane.window.len())
+            .sum();
+        assert_eq!(self.schedule.entries, held);
+    }
+
+    /// Lets everything succeed until nothing more happens.
+    fn settle(&mut self) {
+        for n in 0..SUBSCRIPTIONS {
+            self.set_state(n, State::Active);
+        }
+        for _ in 0..10_000 {
+            self.take(Step::Wait(5));
+            self.take(Step::HearChanges);
+            self.take(Step::Start);
+            self.take(Step::Ask);
+            while !self.asked.is_empty() {
+                self.take(Step::Read { nth: 0 });
+            }
+            while !self.read.is_empty() {
+                self.take(Step::Deliver {
+                    nth: 0,
+                    fails: false,
+                });
+            }
+            while !self.flights.is_empty() {
+                self.take(Step::End {
+                    nth: 0,
+                    retry_in: None,
+                });
+            }
+            if self.waiting().next().is_none() {
+                return;
+            }
+        }
+        let left: Vec<_> = self.waiting().collect();
+        panic!("forgotten: {left:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_delivery_is_sent_once_it_is_due_and_never_twice_at_once(
+        backlog in 0..120_usize,
+        steps in proptest::collection::vec(step(), 0..300),
+    ) {
+        let mut world = World::new(backlog);
+        for step in steps {
+            world.take(step);
+        }
+        world.settle();
+    }
+}
+
+#[test]
+fn subscriptions_take_turns() {
+    let mut world = World::new(0);
+    for _ in 0..15 {
+        world.accept(0b01, 0);
+    }
+    world.accept(0b10, 0);
+    world.hear();
+    world.ask();
+    for _ in 0..2 {
+        world.read(0);
+        world.deliver(0, false);
+    }
+    world.schedule.advance(world.now);
+    let mut turns = std::iter::from_fn(|| world.schedule.next_start());
+    let first_two: BTreeSet<_> = turns
+        .by_ref()
+        .take(2)
+        .map(|start| start.endpoint.subscription().id)
+        .collect();
+    assert_eq!(first_two.len(), 2);
+}
+
+#[test]
+fn hanging_subscriptions_leave_permits_for_another() {
+    let settings = Settings {
+        max_in_flight: 1_024,
+        ..Settings::default()
+    };
+    let hanging = 16;
+    let mut schedule = Schedule::new(settings);
+    schedule.scanned();
+    let template = World::new(0).subscriptions.remove(0);
+    let accept = |schedule: &mut Schedule, n: u128, events: u128| {
+        let subscription = Subscription {
+            id: SubscriptionId::new(Timestamp::MIN, n),
+            spec: SubscriptionSpec {
+                max_in_flight: SubscriptionSpec::DEFAULT_MAX_IN_FLIGHT,
+                ..template.spec.clone()
+            },
+            ..template.clone()
+        };
+        let id = subscription.id;
+        schedule.changed(Arc::new(Endpoint::new(Arc::new(subscription))));
+        let fetch = schedule.next_fetch().unwrap();
+        schedule.fetched(Fetched {
+            subscription: fetch.subscription,
+            endpoint: None,
+            page: Some(DuePage {
+                entries: Vec::new(),
+                complete: true,
+                as_of: crate::storage::CommitNumber(0),
+            }),
+            outcome: FetchOutcome::Done,
+        });
+        for event in 0..events {
+            schedule.accepted(&FreshEvent {
+                event_id: EventId::new(Timestamp::MIN, (n << 48) | (event << 16)),
+                due: Timestamp::MIN,
+                subscriptions: vec![id],
+                trigger: Trigger::Event,
+                event: None,
+            });
+        }
+    };
+    for n in 0..hanging {
+        accept(&mut schedule, n, 100);
+    }
+    let started = std::iter::from_fn(|| schedule.next_start()).count();
+    assert!(started > 800, "{started}");
+    accept(&mut schedule, hanging, 100);
+    let started = std::iter::from_fn(|| schedule.next_start()).count();
+    assert!(started >= 20, "{started}");
+}

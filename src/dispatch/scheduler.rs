@@ -1,0 +1,340 @@
+//! The loop that owns the schedule: it takes in hints, changes and reports,
+//! and spawns the attempts and reads that the schedule names.
+//!
+//! The store puts the hint of a commit in the feed before it answers any write
+//! of it. So hints are always drained before reports are taken in, and no
+//! delivery is heard of first by its own result.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{
+    broadcast::{
+        self,
+        error::{RecvError, TryRecvError},
+    },
+    mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use super::{
+    Endpoint, Settings,
+    attempt::Attempts,
+    lane::Ended,
+    schedule::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Schedule, Start},
+};
+use crate::{
+    domain::{DeliveryId, SubscriptionId, Timestamp},
+    storage::{self, Due, Engine, Hint, SubscriptionChange},
+};
+
+/// Longest sleep, so that a clock that was set is noticed.
+const MAX_SLEEP: Duration = Duration::from_secs(1);
+/// Pause before the store is asked again after it failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Subscriptions read by one step of a scan.
+const SCAN_PAGE: usize = 512;
+/// Deliveries cancelled by one write.
+const CANCEL_PAGE: usize = 1_000;
+/// Reports taken in at once.
+const BATCH: usize = 256;
+
+/// What a spawned piece of work reports when it ends.
+enum Report {
+    Attempt(SubscriptionId, DeliveryId, Ended),
+    Fetch(Fetched),
+    /// The next part of the scan with this number.
+    Scan(u64, storage::Result<Vec<Due>>),
+}
+
+pub(super) struct Scheduler {
+    schedule: Schedule,
+    attempts: Arc<Attempts>,
+    hints: broadcast::Receiver<Arc<Hint>>,
+    changes: broadcast::Receiver<SubscriptionChange>,
+    report: mpsc::Sender<Report>,
+    reports: mpsc::Receiver<Report>,
+    spawned: TaskTracker,
+    /// Ends the loop.
+    soft: CancellationToken,
+    /// Ends what was spawned.
+    hard: CancellationToken,
+    /// Counts the scans that were asked for; what earlier ones found is void.
+    scan: u64,
+    /// Whether one is under way; there is never a second.
+    scanning: bool,
+}
+
+impl Scheduler {
+    /// Listens to the store's feeds from now on.
+    pub(super) fn new(
+        attempts: Attempts,
+        settings: Settings,
+        spawned: TaskTracker,
+        soft: CancellationToken,
+        hard: CancellationToken,
+    ) -> Self {
+        // One place for each attempt and read that can be under way, and one
+        // for the scan: no report ever waits.
+        let (report, reports) = mpsc::channel(settings.max_in_flight + MAX_FETCHES + 1);
+        Self {
+            schedule: Schedule::new(settings),
+            hints: attempts.store.hints(),
+            changes: attempts.store.subscription_changes(),
+            attempts: Arc::new(attempts),
+            report,
+            reports,
+            spawned,
+            soft,
+            hard,
+            scan: 0,
+            scanning: false,
+        }
+    }
+
+    /// Runs until the soft token is cancelled.
+    pub(super) async fn run(mut self) {
+        let soft = self.soft.clone();
+        let mut batch = Vec::with_capacity(BATCH);
+        self.rescan();
+        loop {
+            self.schedule.advance(self.attempts.clock.now());
+            while let Some(start) = self.schedule.next_start() {
+                self.start(start);
+            }
+            while let Some(fetch) = self.schedule.next_fetch() {
+                self.fetch(fetch);
+            }
+            let sleep = self.sleep();
+            tokio::select! {
+                biased;
+                () = soft.cancelled() => return,
+                hint = self.hints.recv() => match hint {
+                    Ok(hint) => self.hint(&hint),
+                    Err(RecvError::Lagged(lost)) => self.feed_lost("hints", lost),
+                    Err(RecvError::Closed) => return info!("store closed, nothing more is sent"),
+                },
+                _ = self.reports.recv_many(&mut batch, BATCH) => {}
+                change = self.changes.recv() => match change {
+                    Ok(change) => self.change(change),
+                    Err(RecvError::Lagged(lost)) => self.feed_lost("changes", lost),
+                    Err(RecvError::Closed) => return info!("store closed, nothing more is sent"),
+                },
+                () = tokio::time::sleep(sleep) => {}
+            }
+            self.drain_feeds();
+            for report in batch.drain(..) {
+                self.take_in(report);
+            }
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        let now = self.attempts.clock.now();
+        let next = self.schedule.next_time();
+        next.map_or(MAX_SLEEP, |time| time.since(now).min(MAX_SLEEP))
+    }
+
+    fn drain_feeds(&mut self) {
+        loop {
+            match self.hints.try_recv() {
+                Ok(hint) => self.hint(&hint),
+                Err(TryRecvError::Lagged(lost)) => self.feed_lost("hints", lost),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        loop {
+            match self.changes.try_recv() {
+                Ok(change) => self.change(change),
+                Err(TryRecvError::Lagged(lost)) => self.feed_lost("changes", lost),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+    }
+
+    fn hint(&mut self, hint: &Hint) {
+        for fresh in &hint.accepted {
+            self.schedule.accepted(fresh);
+        }
+        for change in &hint.rescheduled {
+            self.schedule.rescheduled(change);
+        }
+    }
+
+    fn change(&mut self, change: SubscriptionChange) {
+        if let Some(now) = change.now {
+            self.schedule.changed(Arc::new(Endpoint::new(now)));
+        } else {
+            self.schedule.deleted(change.id);
+            self.cancel_pending(change.id);
+        }
+    }
+
+    fn feed_lost(&mut self, feed: &str, lost: u64) {
+        warn!(feed, lost, "lost part of a feed, reading the queues anew");
+        self.schedule.forget();
+        self.rescan();
+    }
+
+    fn take_in(&mut self, report: Report) {
+        match report {
+            Report::Attempt(subscription, delivery, ended) => {
+                self.schedule.ended(subscription, delivery, ended);
+            }
+            Report::Fetch(fetched) => {
+                if fetched.outcome == FetchOutcome::Deleted {
+                    self.cancel_pending(fetched.subscription);
+                }
+                self.schedule.fetched(fetched);
+            }
+            Report::Scan(scan, _) if scan != self.scan => self.scan_on(None, Duration::ZERO),
+            Report::Scan(_, Ok(found)) => {
+                for due in &found {
+                    self.schedule.found(due.subscription_id);
+                }
+                if let Some(last) = found.last() {
+                    self.scan_on(Some(last.subscription_id), Duration::ZERO);
+                } else {
+                    self.scanning = false;
+                    self.schedule.scanned();
+                }
+            }
+            Report::Scan(_, Err(error)) => {
+                error!(%error, "could not read which subscriptions have deliveries due");
+                self.scan_on(None, PAUSE);
+            }
+        }
+    }
+
+    fn start(&self, start: Start) {
+        let attempts = Arc::clone(&self.attempts);
+        let hard = self.hard.clone();
+        let flight = Flight {
+            report: self.report.clone(),
+            subscription: start.endpoint.subscription().id,
+            delivery: start.key.delivery_id,
+            ended: None,
+        };
+        self.spawned.spawn(async move {
+            let mut flight = flight;
+            flight.ended = hard.run_until_cancelled(attempts.make(start)).await;
+        });
+    }
+
+    fn fetch(&self, fetch: Fetch) {
+        let attempts = Arc::clone(&self.attempts);
+        self.spawn(async move { Report::Fetch(fetched(&*attempts.store, fetch).await) });
+    }
+
+    /// Begins to look for subscriptions that have deliveries waiting.
+    fn rescan(&mut self) {
+        self.scan += 1;
+        if !std::mem::replace(&mut self.scanning, true) {
+            self.scan_on(None, Duration::ZERO);
+        }
+    }
+
+    fn scan_on(&self, after: Option<SubscriptionId>, pause: Duration) {
+        let attempts = Arc::clone(&self.attempts);
+        let scan = self.scan;
+        self.spawn(async move {
+            tokio::time::sleep(pause).await;
+            Report::Scan(
+                scan,
+                attempts.store.due_subscriptions(after, SCAN_PAGE).await,
+            )
+        });
+    }
+
+    fn cancel_pending(&self, subscription: SubscriptionId) {
+        let attempts = Arc::clone(&self.attempts);
+        let soft = self.soft.clone();
+        self.spawned.spawn(async move {
+            soft.run_until_cancelled(cancel_pending(&attempts, subscription))
+                .await;
+        });
+    }
+
+    /// Spawns work that ends with the loop.
+    fn spawn(&self, work: impl Future<Output = Report> + Send + 'static) {
+        let report = self.report.clone();
+        let soft = self.soft.clone();
+        self.spawned.spawn(async move {
+            if let Some(done) = soft.run_until_cancelled(work).await {
+                // Nobody listens any more only once the loop has ended.
+                let _ = report.send(done).await;
+            }
+        });
+    }
+}
+
+/// Reports the end of an attempt, even of one that panicked.
+struct Flight {
+    report: mpsc::Sender<Report>,
+    subscription: SubscriptionId,
+    delivery: DeliveryId,
+    ended: Option<Ended>,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let ended = self.ended.unwrap_or(Ended::Unchanged);
+        let report = Report::Attempt(self.subscription, self.delivery, ended);
+        // There is a place for each attempt; it fails only if nobody listens.
+        let _ = self.report.try_send(report);
+    }
+}
+
+async fn fetched(store: &dyn Engine, fetch: Fetch) -> Fetched {
+    let subscription = fetch.subscription;
+    read(store, fetch).await.unwrap_or_else(|error| {
+        error!(%subscription, %error, "could not read a queue");
+        Fetched {
+            subscription,
+            endpoint: None,
+            page: None,
+            outcome: FetchOutcome::Failed,
+        }
+    })
+}
+
+async fn read(store: &dyn Engine, fetch: Fetch) -> storage::Result<Fetched> {
+    let subscription = fetch.subscription;
+    let mut found = Fetched {
+        subscription,
+        endpoint: None,
+        page: None,
+        outcome: FetchOutcome::Done,
+    };
+    if fetch.endpoint {
+        let Some(known) = store.find_subscription(subscription).await? else {
+            found.outcome = FetchOutcome::Deleted;
+            return Ok(found);
+        };
+        found.endpoint = Some(Arc::new(Endpoint::new(known)));
+    }
+    if let Some(range) = fetch.queue {
+        found.page = Some(store.due(subscription, range.after, range.limit).await?);
+    }
+    Ok(found)
+}
+
+/// Cancels what waits for a deleted subscription.
+async fn cancel_pending(attempts: &Attempts, subscription: SubscriptionId) {
+    loop {
+        let now: Timestamp = attempts.clock.now();
+        match attempts
+            .store
+            .cancel_pending(subscription, CANCEL_PAGE, now)
+            .await
+        {
+            Ok(0) => {
+                return info!(%subscription, "cancelled what waited for a deleted subscription");
+            }
+            Ok(_) => {}
+            Err(storage::Error::Full) => tokio::time::sleep(PAUSE).await,
+            // The next scan finds what is left.
+            Err(error) => return error!(%subscription, %error, "could not cancel deliveries"),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The dispatcher's bounds.
+
+/// How much may be under way or held in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Attempts under way at once. A subscription gets at most half of what
+    /// the others leave.
+    pub max_in_flight: usize,
+    /// Waiting deliveries of one subscription held in memory.
+    pub window: usize,
+    /// Waiting deliveries held in memory in all. Above it each subscription
+    /// keeps only a few.
+    pub max_waiting: usize,
+    /// Bytes of payloads held in memory for waiting deliveries. Above it they
+    /// are read back from the store.
+    pub max_waiting_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 1_024,
+            window: 1_024,
+            max_waiting: 256 * 1_024,
+            max_waiting_bytes: 64 * 1024 * 1024,
+        }
+    }
+}

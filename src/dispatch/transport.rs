@@ -1,0 +1,141 @@
+//! The seam to the network: a request goes out, and what came back, or why
+//! nothing did, comes in.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+
+use super::Request;
+use crate::domain::{Answer, ErrorKind, RetryAfter, Timestamp};
+
+/// Sends requests.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Sends the request once and reads the answer, all of it within the
+    /// request's timeout. Follows and repeats nothing.
+    async fn send(&self, request: Request) -> Received;
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default)]
+pub struct Received {
+    /// The answer, as far as it came.
+    pub response: Option<Response>,
+    /// Why there is no complete answer, if there is none.
+    pub failure: Option<Failure>,
+    /// From the start to the head of the answer.
+    pub first_byte: Option<Duration>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// First bytes of the body.
+    pub body: Bytes,
+    /// Whether the body was longer.
+    pub truncated: bool,
+    /// The server that answered.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    /// For people.
+    pub message: String,
+}
+
+impl Received {
+    /// Nothing but a failure.
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
+    }
+
+    /// What the domain needs to decide.
+    pub fn answer(&self) -> Answer {
+        match (&self.failure, &self.response) {
+            (Some(failure), _) => Answer::Error(failure.kind),
+            (None, Some(response)) => Answer::Response {
+                status: response.status,
+                retry_after: retry_after(&response.headers),
+            },
+            (None, None) => Answer::Error(ErrorKind::Reset),
+        }
+    }
+
+    /// The failure in words; empty if the answer is a success.
+    pub fn error_message(&self) -> String {
+        let status = match (&self.failure, &self.response) {
+            (Some(failure), _) => return failure.message.clone(),
+            (None, Some(response)) => response.status,
+            (None, None) => return "no answer came".to_owned(),
+        };
+        let reason = http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|code| code.canonical_reason());
+        let answered = match reason {
+            Some(reason) => format!("the endpoint answered {status} {reason}"),
+            None => format!("the endpoint answered {status}"),
+        };
+        match status {
+            200..=299 => String::new(),
+            300..=399 => format!("{answered}; redirects are not followed"),
+            _ => answered,
+        }
+    }
+}
+
+/// Reads `Retry-After`: seconds, or an HTTP date.
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit ask for longer than is obeyed anyway.
+        let seconds = value.parse().unwrap_or(u64::from(u32::MAX));
+        return Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some(RetryAfter::At(Timestamp::from_secs(since_epoch.as_secs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let delay = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+        let cases = [
+            ("120", delay(120)),
+            ("0", delay(0)),
+            ("99999999999999999999999", delay(u64::from(u32::MAX))),
+            (
+                "Sun, 06 Nov 1994 08:49:37 GMT",
+                Some(RetryAfter::At(Timestamp::from_secs(784_111_777))),
+            ),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+            ("", None),
+        ];
+        for (value, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(retry_after(&headers), expected, "{value:?}");
+        }
+    }
+}

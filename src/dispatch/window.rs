@@ -1,0 +1,211 @@
+//! The part of one subscription's queue that is held in memory: its earliest
+//! deliveries, up to a horizon beyond which only the store knows.
+//!
+//! Up to the horizon the window holds every waiting delivery but those under
+//! way. A page of the queue may be older than what memory learnt while it was
+//! read: so what memory has goes before the page, what was too much to keep
+//! bounds the new horizon, and a delivery that the page shows although it was
+//! settled meanwhile is found out when its attempt loads it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    domain::{DeliveryId, Event, Trigger},
+    storage::{DueKey, DuePage},
+};
+
+/// An accepted event that is still in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Fresh {
+    pub(super) event: Arc<Event>,
+    pub(super) trigger: Trigger,
+}
+
+/// How far the window knows the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Horizon {
+    /// Up to and including a place; nothing if `None`.
+    At(Option<DueKey>),
+    /// All of it.
+    End,
+}
+
+/// A read under way.
+#[derive(Debug, Default)]
+struct Read {
+    /// The earliest place that was too much to keep since the read began.
+    dropped: Option<DueKey>,
+    /// Set if the page cannot be used.
+    void: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Window {
+    entries: BTreeMap<DueKey, Option<Fresh>>,
+    places: HashMap<DeliveryId, DueKey>,
+    bytes: usize,
+    horizon: Horizon,
+    read: Option<Read>,
+}
+
+impl Window {
+    /// The window of a queue that is empty.
+    pub(super) fn of_empty() -> Self {
+        Self {
+            horizon: Horizon::End,
+            ..Self::of_unknown()
+        }
+    }
+
+    /// The window of a queue that is still to be read.
+    pub(super) fn of_unknown() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            places: HashMap::new(),
+            bytes: 0,
+            horizon: Horizon::At(None),
+            read: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the payloads it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether it holds all of the queue.
+    pub(super) fn is_complete(&self) -> bool {
+        self.horizon == Horizon::End
+    }
+
+    pub(super) fn first(&self) -> Option<DueKey> {
+        self.entries.keys().next().copied()
+    }
+
+    pub(super) fn take_first(&mut self) -> Option<(DueKey, Option<Fresh>)> {
+        let (key, fresh) = self.entries.pop_first()?;
+        self.forget_place(key, fresh.as_ref());
+        Some((key, fresh))
+    }
+
+    /// Puts a delivery in its place, away from any other, if the window
+    /// reaches that far. While a read is under way it is kept in any case.
+    pub(super) fn insert(&mut self, key: DueKey, fresh: Option<Fresh>) {
+        self.remove(key.delivery_id);
+        if !self.reaches(key) && self.read.is_none() {
+            return;
+        }
+        self.bytes += fresh.as_ref().map_or(0, size);
+        self.places.insert(key.delivery_id, key);
+        self.entries.insert(key, fresh);
+    }
+
+    pub(super) fn remove(&mut self, id: DeliveryId) {
+        if let Some(key) = self.places.get(&id).copied()
+            && let Some(fresh) = self.entries.remove(&key)
+        {
+            self.forget_place(key, fresh.as_ref());
+        }
+    }
+
+    /// Drops the latest deliveries until no more than `cap` are left.
+    pub(super) fn shrink_to(&mut self, cap: usize) {
+        while self.entries.len() > cap {
+            let Some(dropped) = self.drop_last() else {
+                return;
+            };
+            if self.reaches(dropped) {
+                self.horizon = Horizon::At(self.entries.keys().next_back().copied());
+            }
+            if let Some(read) = &mut self.read {
+                let earliest = read.dropped.map_or(dropped, |other| other.min(dropped));
+                read.dropped = Some(earliest);
+            }
+        }
+    }
+
+    /// Drops everything: the queue is to be read anew.
+    pub(super) fn forget(&mut self) {
+        let read = self.read.take();
+        *self = Self {
+            read: read.map(|read| Read { void: true, ..read }),
+            ..Self::of_unknown()
+        };
+    }
+
+    /// Begins to read the queue on; says after which place.
+    pub(super) fn begin_read(&mut self) -> Option<DueKey> {
+        self.read = Some(Read::default());
+        match self.horizon {
+            Horizon::At(place) => place,
+            Horizon::End => None,
+        }
+    }
+
+    /// Ends a read. `page` is `None` if it failed. Deliveries for which
+    /// `is_under_way` are left out.
+    pub(super) fn end_read(
+        &mut self,
+        page: Option<DuePage>,
+        mut is_under_way: impl FnMut(DueKey) -> bool,
+    ) {
+        let Some(read) = self.read.take() else { return };
+        if let Some(page) = page.filter(|_| !read.void) {
+            let end = match page.entries.last() {
+                _ if page.complete => Horizon::End,
+                Some(last) => Horizon::At(Some(*last)),
+                None => self.horizon,
+            };
+            for key in page.entries {
+                let known = self.places.contains_key(&key.delivery_id);
+                if !known && !is_under_way(key) {
+                    self.places.insert(key.delivery_id, key);
+                    self.entries.insert(key, None);
+                }
+            }
+            let reached = match read.dropped {
+                Some(dropped) if Horizon::At(Some(dropped)) <= end => {
+                    let before = self.entries.range(..dropped).next_back();
+                    Horizon::At(before.map(|(key, _)| *key))
+                }
+                _ => end,
+            };
+            self.horizon = self.horizon.max(reached);
+        }
+        while self
+            .entries
+            .keys()
+            .next_back()
+            .is_some_and(|key| !self.reaches(*key))
+        {
+            self.drop_last();
+        }
+    }
+
+    fn reaches(&self, key: DueKey) -> bool {
+        Horizon::At(Some(key)) <= self.horizon
+    }
+
+    fn drop_last(&mut self) -> Option<DueKey> {
+        let (key, fresh) = self.entries.pop_last()?;
+        self.forget_place(key, fresh.as_ref());
+        Some(key)
+    }
+
+    fn forget_place(&mut self, key: DueKey, fresh: Option<&Fresh>) {
+        self.places.remove(&key.delivery_id);
+        self.bytes -= fresh.map_or(0, size);
+    }
+}
+
+/// Bytes of the payload.
+pub(super) fn size(fresh: &Fresh) -> usize {
+    fresh.event.payload.data.len()
+}

@@ -1,0 +1,6 @@
+//! Integration tests, one binary.
+
+mod architecture;
+mod chart;
+mod readme;
+mod source;
