@@ -2,5 +2,6 @@
 
 mod architecture;
 mod chart;
+mod commands;
 mod readme;
 mod source;

@@ -74,7 +74,7 @@ async fn start_server(
     let spinner = Screen::spinner("starting the server");
     let server = Server::start(folder, address).await?;
     spinner.finish_and_clear();
-    let instead = if address == args.listen {
+    let instead = if args.listen.port() == 0 || address == args.listen {
         String::new()
     } else {
         format!(" ({} is in use)", args.listen)
