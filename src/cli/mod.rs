@@ -4,6 +4,7 @@ pub mod bench;
 pub mod demo;
 pub mod receiver;
 
+mod bits;
 mod child;
 mod clock;
 mod config;

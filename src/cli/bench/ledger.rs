@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use tonic::Status;
 
 use crate::cli::{
+    bits::Bits,
     clock,
     latency::{Latency, new_histogram},
     stamp::Stamp,
@@ -16,8 +17,7 @@ pub(super) struct Ledger {
     refused: u64,
     first_refusal: Option<String>,
     latency_nanos: Histogram<u64>,
-    /// A bit for each sequence number.
-    bits: Vec<u64>,
+    events: Bits,
     last_nanos: u64,
 }
 
@@ -28,7 +28,7 @@ impl Ledger {
             refused: 0,
             first_refusal: None,
             latency_nanos: new_histogram(),
-            bits: Vec::new(),
+            events: Bits::default(),
             last_nanos: 0,
         }
     }
@@ -39,11 +39,7 @@ impl Ledger {
         let latency = self.last_nanos.saturating_sub(stamp.sent_nanos);
         self.latency_nanos.saturating_record(latency);
         self.acknowledged += 1;
-        let word = usize::try_from(stamp.sequence / 64).expect("counts fit in memory");
-        if word >= self.bits.len() {
-            self.bits.resize(word + 1, 0);
-        }
-        self.bits[word] |= 1 << (stamp.sequence % 64);
+        self.events.set(stamp.sequence);
     }
 
     /// The server did not take the event, or did not say.
@@ -74,38 +70,8 @@ impl Ledger {
         self.last_nanos
     }
 
-    /// How many acknowledged events are missing among those that arrived,
-    /// given as the receiver's little-endian words.
-    pub(super) fn missing(&self, arrived: &[u8]) -> u64 {
-        let words = arrived
-            .chunks_exact(8)
-            .map(|word| u64::from_le_bytes(word.try_into().expect("chunks are of 8 bytes")));
-        self.bits
-            .iter()
-            .zip(words.chain(std::iter::repeat(0)))
-            .map(|(acknowledged, arrived)| u64::from((acknowledged & !arrived).count_ones()))
-            .sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_acknowledged_event_that_did_not_arrive_is_missing() {
-        let mut ledger = Ledger::new();
-        for sequence in [0, 1, 65, 130] {
-            ledger.acknowledge(Stamp {
-                sequence,
-                sent_nanos: 0,
-            });
-        }
-        let arrived: Vec<u8> = [0b101_u64, 0b10]
-            .into_iter()
-            .flat_map(u64::to_le_bytes)
-            .collect();
-        assert_eq!(ledger.missing(&arrived), 2);
-        assert_eq!(ledger.missing(&[]), 4);
+    /// The events that were acknowledged.
+    pub(super) fn events(&self) -> &Bits {
+        &self.events
     }
 }

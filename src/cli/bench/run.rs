@@ -139,7 +139,7 @@ async fn lost(witness: &Witness, args: &Args, ledger: &Mutex<Ledger>) -> anyhow:
     let mut lost = 0;
     for path in 0..args.fan_out {
         let arrived = witness.arrived(path).await?;
-        lost += ledger.lock().missing(&arrived);
+        lost += ledger.lock().events().missing_in(&arrived);
     }
     Ok(lost)
 }

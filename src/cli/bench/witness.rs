@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
 use super::pace::Pace;
-use crate::cli::{child::Receiver, receiver::Stats};
+use crate::cli::{bits::Bits, child::Receiver, receiver::Stats};
 
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,10 +35,10 @@ impl Witness {
         Ok(())
     }
 
-    /// Bits of the events that arrived at the path `/{number}`.
-    pub(super) async fn arrived(&self, path: u32) -> anyhow::Result<Vec<u8>> {
+    /// The events that arrived at the path `/{path}`.
+    pub(super) async fn arrived(&self, path: u32) -> anyhow::Result<Bits> {
         let body = self.get(&format!("/arrived/{path}")).await?.bytes().await?;
-        Ok(body.into())
+        Ok(Bits::from_bytes(&body))
     }
 
     /// Tells the pace what arrives, without end. An event has arrived when all

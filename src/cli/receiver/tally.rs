@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{
+    bits::Bits,
     latency::{Latency, new_histogram},
     stamp::Stamp,
 };
@@ -48,7 +49,7 @@ pub(super) struct Tally {
     last_arrival_nanos: u64,
     latency_nanos: Histogram<u64>,
     /// By path, a bit for each sequence number.
-    arrived: BTreeMap<u32, Vec<u64>>,
+    arrived: BTreeMap<u32, Bits>,
     /// Attempts of each (path, webhook-id).
     attempts: HashMap<String, u32>,
 }
@@ -75,7 +76,7 @@ impl Tally {
         if stamp.sequence >= MAX_SEQUENCE || path >= MAX_PATHS {
             return;
         }
-        if !mark(self.arrived.entry(path).or_default(), stamp.sequence) {
+        if !self.arrived.entry(path).or_default().set(stamp.sequence) {
             self.duplicates += 1;
             return;
         }
@@ -102,11 +103,11 @@ impl Tally {
         self.unique
     }
 
-    /// The bits of a path as little-endian words: bit `n` is set if the event
-    /// with sequence number `n` arrived.
+    /// The events that arrived at a path, as the bytes of `Bits`.
     pub(super) fn arrived(&self, path: u32) -> Vec<u8> {
-        let words = self.arrived.get(&path).into_iter().flatten();
-        words.flat_map(|word| word.to_le_bytes()).collect()
+        self.arrived
+            .get(&path)
+            .map_or_else(Vec::new, Bits::to_bytes)
     }
 
     /// What is told by `GET /stats`.
@@ -121,18 +122,6 @@ impl Tally {
             latency_us: Latency::of_nanos(&self.latency_nanos),
         }
     }
-}
-
-/// Sets a bit and tells whether it was clear.
-fn mark(bits: &mut Vec<u64>, index: u64) -> bool {
-    let word = usize::try_from(index / 64).expect("sequence numbers are bounded");
-    if word >= bits.len() {
-        bits.resize(word + 1, 0);
-    }
-    let bit = 1 << (index % 64);
-    let clear = bits[word] & bit == 0;
-    bits[word] |= bit;
-    clear
 }
 
 #[cfg(test)]
@@ -154,10 +143,7 @@ mod tests {
         }
         let stats = tally.stats();
         assert_eq!((stats.unique, stats.duplicates), (3, 1));
-        assert_eq!(
-            tally.arrived(0),
-            [2, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0]
-        );
+        assert_eq!(tally.arrived(1), 2_u64.to_le_bytes());
         assert!(tally.arrived(7).is_empty());
     }
 
