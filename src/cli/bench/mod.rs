@@ -6,6 +6,7 @@ mod ledger;
 mod limit;
 mod pace;
 mod process;
+mod progress;
 mod publish;
 mod report;
 mod rig;

@@ -47,6 +47,15 @@ pub(super) struct Publishing {
     pub(super) ledger: Mutex<Ledger>,
 }
 
+impl Publishing {
+    /// Counts a refusal and waits a little.
+    async fn refused(&self, status: &Status) {
+        self.ledger.lock().refuse(status);
+        self.pace.arrived(1);
+        sleep(AFTER_REFUSAL).await;
+    }
+}
+
 /// Publishes until the pace ends and everything is answered.
 pub(super) async fn publish(shared: &Arc<Publishing>) {
     let mut publishers = JoinSet::new();
@@ -140,14 +149,6 @@ async fn answers(
         free.add_permits(1);
     }
     Ok(())
-}
-
-impl Publishing {
-    async fn refused(&self, status: &Status) {
-        self.ledger.lock().refuse(status);
-        self.pace.arrived(1);
-        sleep(AFTER_REFUSAL).await;
-    }
 }
 
 fn event(stamp: Stamp, payload_size: usize) -> Event {

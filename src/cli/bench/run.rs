@@ -3,9 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use tokio::time::interval;
 
 use super::{
     Args, disk,
@@ -13,12 +11,33 @@ use super::{
     limit::{Limit, Plan},
     pace::Pace,
     process,
+    progress::Progress,
     publish::{Mode, Publishing, publish},
     report::{self, Report},
     rig::{Rig, SECRET},
     witness::Witness,
 };
-use crate::cli::{child::Receiver, clock};
+use crate::cli::child::Receiver;
+
+/// What was used up to a moment.
+struct Spent {
+    cpu: report::Cpu,
+    disk: Option<u64>,
+}
+
+impl Spent {
+    fn so_far(rig: &Rig) -> anyhow::Result<Self> {
+        let receiver = rig.receiver().and_then(Receiver::pid);
+        Ok(Self {
+            cpu: report::Cpu {
+                server: rig.server_pid().and_then(process::cpu_time),
+                client: process::cpu_time(std::process::id()),
+                receiver: receiver.and_then(process::cpu_time),
+            },
+            disk: rig.data_dir().map(disk::usage).transpose()?,
+        })
+    }
+}
 
 /// Runs all phases.
 pub(super) async fn measure(args: &Args, rig: &mut Rig) -> anyhow::Result<Report> {
@@ -72,8 +91,7 @@ async fn load(
         witness.reset().await?;
     }
     let channels = rig.connect(args.connections()).await?;
-    let disk_before = rig.data_dir().map(disk::usage).transpose()?;
-    let cpu_before = cpu(rig);
+    let before = Spent::so_far(rig)?;
     let shared = Arc::new(Publishing {
         mode: args.mode,
         concurrency: args.concurrency,
@@ -82,8 +100,6 @@ async fn load(
         pace: Pace::start(args.duration, args.rate(), args.in_flight),
         ledger: Mutex::new(Ledger::new()),
     });
-    let start = shared.pace.start_nanos();
-
     let mut memory = process::Memory::default();
     tokio::select! {
         () = publish(&shared) => {}
@@ -91,51 +107,59 @@ async fn load(
         () = watch_memory(&mut memory, rig.server_pid()) => {}
         () = progress.watch(&shared.ledger, args.duration) => {}
     }
-    progress.phase("arrival");
-    let acknowledged = shared.ledger.lock().acknowledged();
+    let start_nanos = shared.pace.start_nanos();
+    report.publish = published(&shared.ledger.lock(), start_nanos);
     if let Some(witness) = &witness {
-        let expected = acknowledged * u64::from(args.fan_out);
-        let mut stats = witness.settle(expected, args.patience).await?;
-        let mut lost = lost(witness, args, &shared.ledger).await?;
-        if lost > 0 {
-            // Events that were not acknowledged arrived in their place.
-            stats = witness.settle(u64::MAX, args.patience).await?;
-            lost = self::lost(witness, args, &shared.ledger).await?;
-        }
-        report.delivery = Some(report::Delivery {
-            unique: stats.unique,
-            lost,
-            duplicates: stats.duplicates,
-            bad_signatures: stats.bad_signatures,
-            elapsed: since(start, stats.last_arrival_ns),
-            latency: stats.latency_us,
-        });
+        progress.phase("arrival");
+        report.delivery = Some(arrived(args, witness, &shared.ledger, start_nanos).await?);
     }
-    let cpu_after = cpu(rig);
-    let spent = |after: Option<Duration>, before| Some(after?.saturating_sub(before?));
-    report.cpu = report::Cpu {
-        server: spent(cpu_after.server, cpu_before.server),
-        client: spent(cpu_after.client, cpu_before.client),
-        receiver: spent(cpu_after.receiver, cpu_before.receiver),
-    };
-    report.memory = rig.server_pid().and_then(|pid| summary(&memory, pid));
-    let disk_after = rig.data_dir().map(disk::usage).transpose()?;
-    report.disk = disk_before
-        .zip(disk_after)
+    let after = Spent::so_far(rig)?;
+    report.cpu = after.cpu.since(&before.cpu);
+    report.disk = before
+        .disk
+        .zip(after.disk)
         .map(|(before, after)| report::Disk { before, after });
-    let ledger = shared.ledger.lock();
-    report.publish = report::Publish {
-        acknowledged,
-        refused: ledger.refused(),
-        first_refusal: ledger.first_refusal().map(ToOwned::to_owned),
-        elapsed: since(start, ledger.last_nanos()),
-        latency: ledger.latency(),
-    };
+    report.memory = rig.server_pid().and_then(|pid| summary(&memory, pid));
     Ok(())
 }
 
+fn published(ledger: &Ledger, start_nanos: u64) -> report::Publish {
+    report::Publish {
+        acknowledged: ledger.acknowledged(),
+        refused: ledger.refused(),
+        first_refusal: ledger.first_refusal().map(ToOwned::to_owned),
+        elapsed: since(start_nanos, ledger.last_nanos()),
+        latency: ledger.latency(),
+    }
+}
+
+/// Waits for the deliveries of all acknowledged events.
+async fn arrived(
+    args: &Args,
+    witness: &Witness,
+    ledger: &Mutex<Ledger>,
+    start_nanos: u64,
+) -> anyhow::Result<report::Delivery> {
+    let expected = ledger.lock().acknowledged() * u64::from(args.fan_out);
+    let mut stats = witness.settle(expected, args.patience).await?;
+    let mut lost = count_lost(args, witness, ledger).await?;
+    if lost > 0 {
+        // Events that were not acknowledged may have arrived in their place.
+        stats = witness.settle(u64::MAX, args.patience).await?;
+        lost = count_lost(args, witness, ledger).await?;
+    }
+    Ok(report::Delivery {
+        unique: stats.unique,
+        lost,
+        duplicates: stats.duplicates,
+        bad_signatures: stats.bad_signatures,
+        elapsed: since(start_nanos, stats.last_arrival_ns),
+        latency: stats.latency_us,
+    })
+}
+
 /// Counts the deliveries of acknowledged events that did not arrive.
-async fn lost(witness: &Witness, args: &Args, ledger: &Mutex<Ledger>) -> anyhow::Result<u64> {
+async fn count_lost(args: &Args, witness: &Witness, ledger: &Mutex<Ledger>) -> anyhow::Result<u64> {
     let mut lost = 0;
     for path in 0..args.fan_out {
         let arrived = witness.arrived(path).await?;
@@ -169,15 +193,6 @@ fn summary(memory: &process::Memory, pid: u32) -> Option<report::Memory> {
     })
 }
 
-fn cpu(rig: &Rig) -> report::Cpu {
-    let receiver = rig.receiver().and_then(Receiver::pid);
-    report::Cpu {
-        server: rig.server_pid().and_then(process::cpu_time),
-        client: process::cpu_time(std::process::id()),
-        receiver: receiver.and_then(process::cpu_time),
-    }
-}
-
 fn since(start_nanos: u64, end_nanos: u64) -> Duration {
     Duration::from_nanos(end_nanos.saturating_sub(start_nanos))
 }
@@ -194,44 +209,5 @@ fn setup(args: &Args) -> report::Setup {
         payload_size: args.payload_size,
         fan_out: args.fan_out,
         duration: args.duration,
-    }
-}
-
-/// A bar on standard error, if that is a terminal.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn start() -> Self {
-        let bar = ProgressBar::new(1);
-        let style = ProgressStyle::with_template("{msg:>8} {bar:40} {prefix}");
-        bar.set_style(style.expect("the template is well-formed"));
-        Self(bar)
-    }
-
-    fn phase(&self, name: &'static str) {
-        self.0.set_prefix("");
-        self.0.set_message(name);
-    }
-
-    /// Shows how publishing goes, until it is dropped.
-    async fn watch(&self, ledger: &Mutex<Ledger>, duration: Duration) {
-        self.phase("load");
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.0.set_length(millis(duration));
-        let start = clock::monotonic_nanos();
-        let mut ticks = interval(Duration::from_millis(250));
-        loop {
-            ticks.tick().await;
-            let elapsed = since(start, clock::monotonic_nanos());
-            self.0.set_position(millis(elapsed.min(duration)));
-            let acknowledged = ledger.lock().acknowledged();
-            self.0.set_prefix(format!("{acknowledged} events"));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }

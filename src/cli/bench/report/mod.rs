@@ -95,6 +95,18 @@ pub(super) struct Disk {
     pub(super) after: u64,
 }
 
+impl Cpu {
+    /// The time spent since an earlier moment.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let spent = |now: Option<Duration>, then| Some(now?.saturating_sub(then?));
+        Self {
+            server: spent(self.server, earlier.server),
+            client: spent(self.client, earlier.client),
+            receiver: spent(self.receiver, earlier.receiver),
+        }
+    }
+}
+
 impl Report {
     /// Acknowledged events per second.
     pub(super) fn publish_rate(&self) -> f64 {
