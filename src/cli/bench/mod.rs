@@ -67,8 +67,8 @@ pub struct Args {
     /// Process of the server at --target, for its CPU time and memory.
     #[arg(long, value_name = "PID", requires = "target")]
     server_pid: Option<u32>,
-    /// Folder of the server's data; a temporary one, removed afterwards, if not
-    /// given.
+    /// Folder of the server's data (in `store`) and log; a temporary one, removed
+    /// afterwards, if not given. With --target, what its disk use is measured of.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Does not measure the bare limit.
@@ -80,7 +80,7 @@ pub struct Args {
     /// Gives up on deliveries when none has arrived for so long.
     #[arg(long, value_parser = duration::parse, default_value = "10s")]
     patience: Duration,
-    /// Prints one JSON object.
+    /// Prints one JSON object; `--help` explains its names.
     #[arg(long)]
     json: bool,
 }

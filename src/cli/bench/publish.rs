@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Type of the events that are published.
-pub(super) const EVENT_TYPE: &str = "postrider.bench";
+pub(super) const EVENT_TYPE: &str = "bench.event";
 
 /// Pause after a refusal, so that a server that refuses is not hammered.
 const AFTER_REFUSAL: Duration = Duration::from_millis(10);

@@ -26,8 +26,8 @@ const SECRET: &str = "whsec_cG9zdHJpZGVyLWRlbW8tbm90LWEtc2VjcmV0IQ==";
 /// Arguments of `postrider demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Folder of the server's data; a temporary one, removed at the end, if not
-    /// given.
+    /// Folder of the server's data (in `store`) and log; a temporary one, removed
+    /// at the end, if not given.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Address of the gRPC server; another port is taken if this one is in use.
