@@ -181,11 +181,14 @@ impl Layers {
     fn check(&mut self) {
         let limits = &self.loaded.config.limits;
         if limits.max_batch_size < limits.max_payload_size {
-            let source = self.loaded.sources.get("limits.max_batch_size");
-            let source = source.unwrap_or(&Source::Default).clone();
+            let sources = &self.loaded.sources;
+            let set = ["limits.max_payload_size", "limits.max_batch_size"]
+                .iter()
+                .find_map(|path| sources.get(*path));
+            let source = set.unwrap_or(&Source::Default).clone();
             self.problem(
                 &source,
-                "limits.max_batch_size must be at least limits.max_payload_size",
+                "limits.max_payload_size must be at most limits.max_batch_size",
             );
         }
     }

@@ -281,6 +281,10 @@ fn a_module_that_names_too_much_is_found() {
         "domain/id.rs",
         "const A: (&str, char, char) = (r#\"a \" crate::storage\"#, '\"', '\\'');",
     );
+    good(
+        "storage/embedded/open.rs",
+        "use super::{key::{self, Key}, sled::Space};",
+    );
     good("telemetry/mod.rs", "use super::*;");
     good("lib.rs", "pub use crate::storage::Error;");
 }

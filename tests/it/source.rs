@@ -79,8 +79,22 @@ pub(crate) fn names_crate(code: &str, name: &str) -> bool {
         let after = &code[at + name.len()..];
         let starts_a_path = !before.ends_with(|c: char| c.is_alphanumeric() || "_:>".contains(c));
         let is_used = before.trim_end().ends_with("use") && after.starts_with([';', ' ']);
-        starts_a_path && (after.starts_with("::") || is_used)
+        starts_a_path && !in_a_group(before) && (after.starts_with("::") || is_used)
     })
+}
+
+/// Whether the text ends inside of the braces of a path, as in `super::{`.
+fn in_a_group(before: &str) -> bool {
+    let mut closed = 0;
+    for (at, c) in before.char_indices().rev() {
+        match c {
+            '}' => closed += 1,
+            '{' if closed == 0 => return before[..at].ends_with("::"),
+            '{' => closed -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Leaves out comments and the inside of literals, so that prose may name

@@ -97,8 +97,8 @@ fn a_file_that_is_not_toml_is_refused_by_line() {
 
 #[test]
 fn a_batch_must_have_room_for_one_payload() {
-    let file = "[limits]\nmax_payload_size = '8MiB'\nmax_batch_size = '4MiB'";
-    insta::assert_snapshot!(problems(file, &[], &[]), @"configuration: file postrider.toml:3: limits.max_batch_size must be at least limits.max_payload_size");
+    let file = "[limits]\nmax_payload_size = '8MiB'";
+    insta::assert_snapshot!(problems(file, &[], &[]), @"configuration: file postrider.toml:2: limits.max_payload_size must be at most limits.max_batch_size");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! Why a use case failed, by what the caller can do about it.
+
+use crate::{
+    domain::{EventId, NotChangeable, Violation},
+    storage::{self, Resource},
+};
+
+/// Result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a use case failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields of the request are wrong: all of them.
+    #[error("request is invalid")]
+    Invalid(Vec<Violation>),
+    /// A payload, or those of a batch together, are too large.
+    #[error("{field} must be at most {max} bytes, is {size}")]
+    PayloadTooLarge {
+        /// Where it stands in the request.
+        field: String,
+        /// How large it is, in bytes.
+        size: usize,
+        /// How large it may be, in bytes.
+        max: usize,
+    },
+    /// There is no such thing, or it is another tenant's.
+    #[error("does not exist")]
+    NotFound(Resource),
+    /// The etag is not the current one.
+    #[error("subscription has another etag: read it again and decide anew")]
+    EtagMismatch,
+    /// A request id was used before for another subscription.
+    #[error("request_id was used before to create another subscription")]
+    RequestIdReused,
+    /// An idempotency key was used before for another event.
+    #[error("idempotency key was used by {first} with another type or payload")]
+    KeyReused {
+        /// Position in the call.
+        index: usize,
+        /// The event that used it first.
+        first: EventId,
+    },
+    /// A disabled subscription receives nothing, tests neither.
+    #[error("subscription is disabled: enable it first")]
+    SubscriptionDisabled,
+    /// The delivery cannot be changed so.
+    #[error(transparent)]
+    NotChangeable(#[from] NotChangeable),
+    /// Others changed the same thing again and again.
+    #[error("too many changes at once: try again")]
+    Contended,
+    /// The test was sent and its result did not come in time.
+    #[error("result of the test did not come in time: see the attempts of {0}")]
+    TestPending(EventId),
+    /// The disk is full. Writes return by themselves.
+    #[error("disk is full")]
+    DiskFull,
+    /// The store or the server is going away.
+    #[error("server is not available")]
+    Unavailable,
+    /// The store failed.
+    #[error("store failed")]
+    Internal(#[source] storage::Error),
+}
+
+impl Error {
+    /// One wrong field.
+    pub fn invalid(field: impl Into<String>, description: impl std::fmt::Display) -> Self {
+        Self::Invalid(vec![Violation {
+            field: field.into(),
+            description: description.to_string(),
+        }])
+    }
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::NotFound(resource) => Self::NotFound(resource),
+            storage::Error::VersionMismatch => Self::EtagMismatch,
+            storage::Error::StaleSubscriptions => Self::Contended,
+            storage::Error::KeyReused { index, first } => Self::KeyReused { index, first },
+            storage::Error::NotChangeable(why) => Self::NotChangeable(why),
+            storage::Error::Full => Self::DiskFull,
+            storage::Error::Closed(_) => Self::Unavailable,
+            error @ (storage::Error::Corrupt(_) | storage::Error::Engine(_)) => {
+                Self::Internal(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Looking at events.
+
+use super::{Control, List, Listed, Result};
+use crate::{
+    domain::{Event, EventId, TenantId},
+    storage::{EventFilter, View},
+};
+
+impl Control {
+    /// Returns an event.
+    pub async fn event(&self, tenant: &TenantId, id: EventId, view: View) -> Result<Event> {
+        Ok(self.store.event(tenant, id, view).await?)
+    }
+
+    /// Lists events, newest first.
+    pub async fn list_events(
+        &self,
+        tenant: &TenantId,
+        filter: &EventFilter,
+        view: View,
+        list: &List,
+    ) -> Result<Listed<Event>> {
+        let scope = ("events", tenant, filter);
+        let page = list.request(&scope)?;
+        let page = self.store.list_events(tenant, filter, view, page).await?;
+        Ok(Listed::new(page, &scope))
+    }
+}

@@ -1,0 +1,87 @@
+//! The use cases: subscribe, publish, look, retry, tail. Knows no protocol and
+//! no engine.
+
+mod deliveries;
+mod error;
+mod events;
+mod list;
+mod patch;
+mod publish;
+mod routing;
+mod subscriptions;
+mod tail;
+mod trial;
+
+use std::sync::Arc;
+
+use self::routing::Routes;
+pub use self::{
+    error::{Error, Result},
+    list::{List, Listed},
+    patch::SpecPatch,
+    subscriptions::{CreateSubscription, Rotated, UpdateSubscription},
+    tail::{TailItem, TailRequest, TailStart, TailStep},
+};
+pub use crate::storage::{Accepted, EventFilter, Resource, View};
+use crate::{
+    domain::{Clock, Random},
+    storage::Engine,
+};
+
+/// What a publisher may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest payload of one event, in bytes.
+    pub max_payload_bytes: usize,
+    /// Largest payloads of one batch together, in bytes.
+    pub max_batch_bytes: usize,
+    /// Most events in one batch.
+    pub max_batch_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_payload_bytes: 256 * 1024,
+            max_batch_bytes: 4 * 1024 * 1024,
+            max_batch_events: 1_000,
+        }
+    }
+}
+
+/// The use cases over one store.
+pub struct Control {
+    store: Arc<dyn Engine>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    limits: Limits,
+    routes: Routes,
+}
+
+impl Control {
+    /// The use cases over this store.
+    pub fn new(
+        store: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            random,
+            limits,
+            routes: Routes::default(),
+        }
+    }
+
+    /// What a publisher may send.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The clock by which requests are judged.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+}

@@ -1,0 +1,153 @@
+//! Which subscriptions want an event: an index per tenant, in memory.
+//!
+//! The index is never trusted alone. Every publish carries the version it was
+//! routed by, and the store refuses it when the subscriptions have changed.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::RwLock;
+
+use crate::{
+    domain::{EventPattern, EventType, State, SubscriptionId, TenantId},
+    storage::{TenantSubscriptions, TenantVersion},
+};
+
+/// The indexes of all tenants that published.
+#[derive(Debug, Default)]
+pub(super) struct Routes(RwLock<HashMap<TenantId, Arc<Index>>>);
+
+impl Routes {
+    /// The tenant's index, if there is one.
+    pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<Index>> {
+        self.0.read().get(tenant).cloned()
+    }
+
+    /// Keeps the index, unless a later one is kept already.
+    pub(super) fn keep(&self, tenant: &TenantId, index: Arc<Index>) {
+        let mut routes = self.0.write();
+        let later = routes
+            .get(tenant)
+            .is_some_and(|kept| kept.version > index.version);
+        if !later {
+            routes.insert(tenant.clone(), index);
+        }
+    }
+}
+
+/// The active subscriptions of a tenant by what they want.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    version: TenantVersion,
+    any: Vec<SubscriptionId>,
+    exact: HashMap<EventType, Vec<SubscriptionId>>,
+    below: HashMap<String, Vec<SubscriptionId>>,
+}
+
+impl Index {
+    /// The index of these subscriptions.
+    pub(super) fn new(of: &TenantSubscriptions) -> Self {
+        let mut index = Self {
+            version: of.version,
+            ..Self::default()
+        };
+        for subscription in &of.subscriptions {
+            if subscription.state != State::Active {
+                continue;
+            }
+            for pattern in subscription.spec.events.as_slice() {
+                let wanting = match pattern {
+                    EventPattern::Any => &mut index.any,
+                    EventPattern::Exact(exact) => index.exact.entry(exact.clone()).or_default(),
+                    EventPattern::Below(prefix) => {
+                        index.below.entry(prefix.as_str().to_owned()).or_default()
+                    }
+                };
+                wanting.push(subscription.id);
+            }
+        }
+        index
+    }
+
+    /// The version of the subscriptions it is of.
+    pub(super) fn version(&self) -> TenantVersion {
+        self.version
+    }
+
+    /// The subscriptions that want the type, each once, in the order of their
+    /// ids.
+    pub(super) fn route(&self, event_type: &EventType) -> Vec<SubscriptionId> {
+        let text = event_type.as_str();
+        let prefixes = text.match_indices('.').map(|(at, _)| &text[..at]);
+        let below = prefixes.filter_map(|prefix| self.below.get(prefix));
+        let exact = self.exact.get(event_type);
+        let mut wanting: Vec<_> = self
+            .any
+            .iter()
+            .chain(exact.into_iter().flatten())
+            .chain(below.flatten())
+            .copied()
+            .collect();
+        wanting.sort_unstable();
+        wanting.dedup();
+        wanting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        EventPatterns, LiveSecrets, Secret, StateCode, Subscription, SubscriptionSpec, Timestamp,
+    };
+
+    fn pattern() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("*".to_owned()),
+            "[ab](\\.[ab]){0,2}",
+            "[ab](\\.[ab]){0,1}\\.\\*",
+        ]
+    }
+
+    fn subscription(n: u128, patterns: &[String], active: bool) -> Arc<Subscription> {
+        let now = Timestamp::from_secs(1);
+        let patterns = patterns.iter().map(|text| text.parse().unwrap()).collect();
+        let url = "https://client.example/".parse().unwrap();
+        let spec = SubscriptionSpec::new(url, EventPatterns::new(patterns).unwrap());
+        let secrets = LiveSecrets::new(Secret::generate([0; 32]));
+        let id = SubscriptionId::new(now, n);
+        let created = Subscription::new(id, TenantId::default(), spec, secrets, now);
+        let state = if active {
+            State::Active
+        } else {
+            State::Disabled
+        };
+        Arc::new(created.with_state(state, StateCode::Requested, String::new(), now))
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_goes_to_exactly_the_subscriptions_that_want_it(
+            specs in prop::collection::vec(
+                (prop::collection::vec(pattern(), 1..4), any::<bool>()),
+                0..8,
+            ),
+            event_type in "[ab](\\.[ab]){0,3}",
+        ) {
+            let event_type: EventType = event_type.parse().unwrap();
+            let subscriptions: Vec<_> = (0..)
+                .zip(&specs)
+                .map(|(n, (patterns, active))| subscription(n, patterns, *active))
+                .collect();
+            let wanting: Vec<_> = subscriptions
+                .iter()
+                .filter(|subscription| subscription.wants(&event_type))
+                .map(|subscription| subscription.id)
+                .collect();
+            let version = TenantVersion(7);
+            let index = Index::new(&TenantSubscriptions { version, subscriptions });
+            prop_assert_eq!(index.route(&event_type), wanting);
+        }
+    }
+}
