@@ -16,8 +16,7 @@ use crate::{
         TailDeliveriesRequest, TailDeliveriesResponse,
         delivery_service_client::DeliveryServiceClient, event,
         event_service_client::EventServiceClient, retry_policy,
-        subscription_service_client::SubscriptionServiceClient, tail_deliveries_request,
-        tail_deliveries_response,
+        subscription_service_client::SubscriptionServiceClient, tail_deliveries_response,
     },
 };
 
@@ -48,7 +47,7 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Subscribes the URL and opens the tail.
+    /// Subscribes the URL and opens the tail, before anything is published.
     pub(super) async fn begin(address: SocketAddr, url: &str) -> anyhow::Result<Self> {
         let channel = Channel::from_shared(format!("http://{address}"))?
             .connect()
@@ -63,13 +62,8 @@ impl Story {
             .await
             .context("the subscription was refused")?
             .into_inner();
-        // By time, because an attempt may be recorded before the tail is open.
-        let start = subscription.create_time;
         let attempts = DeliveryServiceClient::new(channel.clone())
-            .tail_deliveries(TailDeliveriesRequest {
-                start: start.map(tail_deliveries_request::Start::StartTime),
-                ..TailDeliveriesRequest::default()
-            })
+            .tail_deliveries(TailDeliveriesRequest::default())
             .await
             .context("the tail was refused")?;
         Ok(Self {
