@@ -84,11 +84,9 @@ impl Story {
         self.start_nanos = clock::unix_nanos();
         let publish = publish(self.events.clone());
         let show = async {
-            let told = timeout(
-                TOLD_WITHIN,
-                settle(&mut self.attempts, self.start_nanos, screen),
-            );
-            told.await
+            let settled = self.settle(screen);
+            timeout(TOLD_WITHIN, settled)
+                .await
                 .context("the events were not delivered in time")?
         };
         let ((), mut outcome) = tokio::try_join!(publish, show)?;
@@ -103,6 +101,36 @@ impl Story {
             screen.attempt(&attempt, self.start_nanos)?;
         }
         Ok(())
+    }
+
+    /// Shows attempts until each event was delivered or given up.
+    async fn settle(&mut self, screen: &Screen) -> anyhow::Result<Outcome> {
+        let mut settled = HashSet::new();
+        let mut outcome = Outcome {
+            published: EVENTS.len(),
+            ..Outcome::default()
+        };
+        while settled.len() < EVENTS.len() {
+            let Some(attempt) = next(&mut self.attempts).await? else {
+                bail!("the server closed the tail");
+            };
+            screen.attempt(&attempt, self.start_nanos)?;
+            // An older data folder may hold subscriptions of its own.
+            if attempt.subscription_id != self.subscription_id {
+                continue;
+            }
+            outcome.attempts += 1;
+            if attempt.outcome() == AttemptOutcome::Succeeded {
+                outcome.delivered += 1;
+            }
+            if attempt.number > 1 {
+                outcome.retried_delivery_id.clone_from(&attempt.delivery_id);
+            }
+            if attempt.next_attempt_time.is_none() {
+                settled.insert(attempt.delivery_id);
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -136,36 +164,6 @@ async fn publish(mut client: EventServiceClient<Channel>) -> anyhow::Result<()> 
         sleep(BETWEEN_EVENTS).await;
     }
     Ok(())
-}
-
-/// Shows attempts until each event was delivered or given up.
-async fn settle(
-    attempts: &mut Streaming<TailDeliveriesResponse>,
-    start_nanos: u64,
-    screen: &Screen,
-) -> anyhow::Result<Outcome> {
-    let mut settled = HashSet::new();
-    let mut outcome = Outcome {
-        published: EVENTS.len(),
-        ..Outcome::default()
-    };
-    while settled.len() < EVENTS.len() {
-        let Some(attempt) = next(attempts).await? else {
-            bail!("the server closed the tail");
-        };
-        screen.attempt(&attempt, start_nanos)?;
-        outcome.attempts += 1;
-        if attempt.outcome() == AttemptOutcome::Succeeded {
-            outcome.delivered += 1;
-        }
-        if attempt.number > 1 {
-            outcome.retried_delivery_id.clone_from(&attempt.delivery_id);
-        }
-        if attempt.next_attempt_time.is_none() {
-            settled.insert(attempt.delivery_id);
-        }
-    }
-    Ok(outcome)
 }
 
 async fn next(stream: &mut Streaming<TailDeliveriesResponse>) -> anyhow::Result<Option<Attempt>> {
