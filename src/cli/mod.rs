@@ -1,7 +1,18 @@
 //! The command line: what can be called and with which flags.
 
+pub mod bench;
+pub mod demo;
+pub mod receiver;
+
+mod bits;
+mod child;
+mod clock;
 mod config;
+mod duration;
+mod interrupt;
+mod latency;
 mod serve;
+mod stamp;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +35,13 @@ pub enum Command {
     Serve(ServeArgs),
     /// Shows the configuration.
     Config(ConfigArgs),
+    /// Shows events on their way, and keeps serving until Ctrl-C.
+    Demo(demo::Args),
+    /// Measures a server against the bare limit of the machine.
+    Bench(bench::Args),
+    /// Receives deliveries, verifies and counts them, until its input closes.
+    #[command(hide = true)]
+    Receiver(receiver::Args),
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 mod architecture;
 mod chart;
+mod commands;
 mod delivery;
 mod durability;
 mod grpcurl;

@@ -1,0 +1,130 @@
+//! `postrider bench`: loads a server over gRPC, with a receiver in a process of
+//! its own, and compares what arrives with the bare limit of the machine.
+
+mod disk;
+mod ledger;
+mod limit;
+mod pace;
+mod process;
+mod progress;
+mod publish;
+mod report;
+mod rig;
+mod run;
+mod witness;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+
+use self::{publish::Mode, rig::Rig};
+use super::{duration, interrupt::Interrupt};
+
+/// Arguments of `postrider bench`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = report::NAMES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are switches of a command line"
+)]
+pub struct Args {
+    /// How events are published.
+    #[arg(long, value_enum, default_value_t = Mode::Stream)]
+    mode: Mode,
+    /// Events that wait for their answer at once, in all connections together.
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
+    concurrency: usize,
+    /// Connections to the server; one for each 64 of the concurrency and at
+    /// least 4 if not given.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    connections: Option<usize>,
+    /// Size of an event's payload.
+    #[arg(long, value_name = "BYTES", default_value_t = 512)]
+    payload_size: usize,
+    /// Subscriptions that want every event.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    fan_out: u32,
+    /// How long events are published.
+    #[arg(long, value_parser = duration::parse, default_value = "10s")]
+    duration: Duration,
+    /// Events per second; 0 publishes as fast as answers come.
+    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    rate: f64,
+    /// Publishes only while fewer than N events have not arrived yet.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    in_flight: Option<usize>,
+    /// Publishes without a subscription: measures taking events in alone.
+    #[arg(long, conflicts_with = "in_flight")]
+    publish_only: bool,
+    /// Loads the server at this URL instead of starting one; it must be allowed
+    /// to call 127.0.0.1.
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// Process of the server at --target, for its CPU time and memory.
+    #[arg(long, value_name = "PID", requires = "target")]
+    server_pid: Option<u32>,
+    /// Folder of the server's data (in `store`) and log; a temporary one, removed
+    /// afterwards, if not given. With --target, what its disk use is measured of.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Does not measure the bare limit.
+    #[arg(long)]
+    skip_limit: bool,
+    /// Lets the receiver accept deliveries without verifying them.
+    #[arg(long)]
+    no_verify: bool,
+    /// Gives up on deliveries when none has arrived for so long.
+    #[arg(long, value_parser = duration::parse, default_value = "10s")]
+    patience: Duration,
+    /// Prints one JSON object; `--help` explains its names.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    fn rate(&self) -> Option<f64> {
+        (self.rate > 0.0).then_some(self.rate)
+    }
+
+    fn connections(&self) -> usize {
+        let enough = self.concurrency.div_ceil(64).max(4);
+        self.connections.unwrap_or(enough).min(self.concurrency)
+    }
+}
+
+/// Measures and prints the report.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut interrupt = Interrupt::listen()?;
+    let mut rig = Rig::start(&args).await?;
+    let measured = tokio::select! {
+        report = run::measure(&args, &mut rig) => report,
+        () = interrupt.received() => Err(anyhow!("interrupted")),
+    };
+    let stopped = rig.stop().await;
+    let report = measured?;
+    stopped?;
+    let text = if args.json {
+        format!("{}\n", report::to_json(&report))
+    } else {
+        report::to_table(&report)
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    if report.publish.acknowledged == 0 {
+        bail!("the server acknowledged nothing");
+    }
+    Ok(())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a number from 1 on".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests;

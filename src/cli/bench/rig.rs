@@ -1,0 +1,179 @@
+//! What a run needs around it: a server, a receiver, and a folder for the data.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tonic::transport::{Channel, Endpoint};
+
+use super::Args;
+use crate::{
+    cli::child::{Receiver, ScratchFolder, Server, any_address, free_address},
+    proto::{
+        CreateSubscriptionRequest, DeleteSubscriptionRequest, Subscription,
+        subscription_service_client::SubscriptionServiceClient,
+    },
+};
+
+/// Secret of the run's subscriptions.
+pub(super) const SECRET: &str = "whsec_cG9zdHJpZGVyLWJlbmNoLW5vdC1hLXNlY3JldA==";
+
+/// A server to load and a receiver to deliver to.
+pub(super) struct Rig {
+    server: Option<Server>,
+    server_pid: Option<u32>,
+    target: Endpoint,
+    data_dir: Option<PathBuf>,
+    receiver: Option<Receiver>,
+    subscriptions: Vec<String>,
+    scratch: Option<ScratchFolder>,
+}
+
+impl Rig {
+    /// Starts what was not given.
+    pub(super) async fn start(args: &Args) -> anyhow::Result<Self> {
+        let mut rig = match &args.target {
+            Some(target) => Self::around(target, args)?,
+            None => Self::own(args).await?,
+        };
+        if !args.publish_only {
+            let verify: &[&str] = if args.no_verify {
+                &["--no-verify"]
+            } else {
+                &["--secret", SECRET]
+            };
+            rig.receiver = Some(Receiver::start(verify).await?);
+        }
+        Ok(rig)
+    }
+
+    /// Process of the server, if it is known.
+    pub(super) fn server_pid(&self) -> Option<u32> {
+        self.server_pid
+    }
+
+    /// Where the server keeps its data, if it is known.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    /// The receiver, unless only publishing is measured.
+    pub(super) fn receiver(&self) -> Option<&Receiver> {
+        self.receiver.as_ref()
+    }
+
+    /// Opens so many connections.
+    pub(super) async fn connect(&self, connections: usize) -> anyhow::Result<Vec<Channel>> {
+        let mut channels = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let channel = self.target.connect().await;
+            channels.push(channel.with_context(|| format!("no server at {}", self.target.uri()))?);
+        }
+        Ok(channels)
+    }
+
+    /// Subscribes the receiver's paths `/0`, `/1` and so on.
+    pub(super) async fn subscribe(&mut self, args: &Args) -> anyhow::Result<()> {
+        let Some(receiver) = &self.receiver else {
+            return Ok(());
+        };
+        let in_flight = args.in_flight.unwrap_or(args.concurrency).clamp(1, 1024);
+        let mut client = SubscriptionServiceClient::new(self.target.connect().await?);
+        for path in 0..args.fan_out {
+            let subscription = Subscription {
+                url: format!("{}/{path}", receiver.url()),
+                events: vec![super::publish::EVENT_TYPE.to_owned()],
+                secret: SECRET.to_owned(),
+                description: "made by postrider bench".to_owned(),
+                max_in_flight: u32::try_from(in_flight).expect("it was clamped"),
+                ..Subscription::default()
+            };
+            let created = client
+                .create_subscription(CreateSubscriptionRequest {
+                    subscription: Some(subscription),
+                    ..CreateSubscriptionRequest::default()
+                })
+                .await
+                .context("the server refuses to call receivers on 127.0.0.1")?;
+            self.subscriptions.push(created.into_inner().id);
+        }
+        Ok(())
+    }
+
+    /// Removes what the run made and ends what it started.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        let removed = match self.scratch {
+            Some(_) => Ok(()),
+            None => self.unsubscribe().await,
+        };
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        removed
+    }
+
+    async fn unsubscribe(&mut self) -> anyhow::Result<()> {
+        let mut client = SubscriptionServiceClient::new(self.target.connect().await?);
+        for id in self.subscriptions.drain(..) {
+            let request = DeleteSubscriptionRequest {
+                id,
+                etag: String::new(),
+            };
+            client.delete_subscription(request).await?;
+        }
+        Ok(())
+    }
+
+    async fn own(args: &Args) -> anyhow::Result<Self> {
+        let scratch = match &args.data_dir {
+            Some(_) => None,
+            None => Some(ScratchFolder::create("postrider-bench")?),
+        };
+        let temporary = scratch.as_ref().map(|folder| folder.path().to_owned());
+        let data_dir = args
+            .data_dir
+            .clone()
+            .or(temporary)
+            .expect("one of them is there");
+        let address = free_address(any_address())?;
+        let server = Server::start(&data_dir, address).await?;
+        Ok(Self {
+            server_pid: server.pid(),
+            target: endpoint(&url_of(server.address()))?,
+            server: Some(server),
+            data_dir: Some(data_dir),
+            receiver: None,
+            subscriptions: Vec::new(),
+            scratch,
+        })
+    }
+
+    fn around(target: &str, args: &Args) -> anyhow::Result<Self> {
+        Ok(Self {
+            server: None,
+            server_pid: args.server_pid,
+            target: endpoint(target)?,
+            data_dir: args.data_dir.clone(),
+            receiver: None,
+            subscriptions: Vec::new(),
+            scratch: None,
+        })
+    }
+}
+
+fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .with_context(|| format!("{url} is not a URL such as http://127.0.0.1:50051"))?;
+    Ok(endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20))
+}
+
+fn url_of(address: SocketAddr) -> String {
+    format!("http://{address}")
+}

@@ -1,0 +1,63 @@
+//! Where the demo writes: colours and a spinner on a terminal, plain lines
+//! elsewhere or if `NO_COLOR` is set.
+
+use std::{io, time::Duration};
+
+use console::{Term, style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Outcome, lines};
+use crate::proto::Attempt;
+
+/// Standard output.
+pub(super) struct Screen(Term);
+
+impl Screen {
+    pub(super) fn stdout() -> Self {
+        Self(Term::stdout())
+    }
+
+    pub(super) fn title(&self) -> io::Result<()> {
+        let name = style("Postrider demo").bold();
+        self.0.write_line(&format!("\n  {name}\n"))
+    }
+
+    /// Shows on standard error that something is under way, on a terminal only.
+    pub(super) fn spinner(what: &'static str) -> ProgressBar {
+        let spinner = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("  {spinner} {msg}");
+        spinner.set_style(style.expect("the template is well-formed"));
+        spinner.set_message(what);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner
+    }
+
+    pub(super) fn step(&self, name: &str, text: &str) -> io::Result<()> {
+        self.0.write_line(&lines::step(name, text))
+    }
+
+    pub(super) fn header(&self) -> io::Result<()> {
+        self.0.write_line(&lines::header())
+    }
+
+    pub(super) fn attempt(&self, attempt: &Attempt, start_nanos: u64) -> io::Result<()> {
+        self.0.write_line(&lines::attempt(attempt, start_nanos))
+    }
+
+    pub(super) fn summary(&self, outcome: &Outcome) -> io::Result<()> {
+        self.0.write_line(&format!("  {}", lines::summary(outcome)))
+    }
+
+    pub(super) fn text(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(text)
+    }
+
+    /// A remark that is not part of the story.
+    pub(super) fn note(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(&format!("  {}", style(text).dim()))
+    }
+
+    pub(super) fn blank(&self) -> io::Result<()> {
+        self.0.write_line("")
+    }
+}

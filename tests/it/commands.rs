@@ -1,0 +1,102 @@
+//! Runs the commands as people do: the program itself, on real sockets.
+
+use std::{process::Stdio, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+const BOUND: Duration = Duration::from_secs(60);
+
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Reads lines until one contains `text`, or all if there is none.
+    async fn read_until(&mut self, text: &str) -> &[String] {
+        let read = async {
+            while let Some(line) = self.lines.next_line().await.expect("it is text") {
+                let found = line.contains(text);
+                self.seen.push(line);
+                if found {
+                    break;
+                }
+            }
+        };
+        timeout(BOUND, read).await.expect("it writes in time");
+        &self.seen
+    }
+
+    fn interrupt(&self) {
+        let id = self.child.id().expect("it runs").cast_signed();
+        let pid = Pid::from_raw(id).expect("ids are not zero");
+        kill_process(pid, Signal::INT).expect("it runs");
+    }
+
+    async fn succeeded(mut self) -> bool {
+        let status = timeout(BOUND, self.child.wait()).await;
+        status.expect("it ends in time").expect("it ran").success()
+    }
+}
+
+#[tokio::test]
+async fn the_demo_delivers_every_event_and_ends_cleanly_on_ctrl_c() {
+    let mut demo = Running::start(&["demo", "--listen", "127.0.0.1:0"]);
+    let seen = demo.read_until("serving until Ctrl-C").await.join("\n");
+    assert!(
+        seen.contains("5 of 5 events delivered in 9 attempts"),
+        "{seen}"
+    );
+    demo.interrupt();
+    assert!(demo.succeeded().await);
+}
+
+#[tokio::test]
+async fn a_bench_counts_what_it_published() {
+    for mode in ["unary", "stream"] {
+        let mut bench = Running::start(&[
+            "bench",
+            "--json",
+            "--mode",
+            mode,
+            "--duration",
+            "1s",
+            "--rate",
+            "300",
+            "--fan-out",
+            "2",
+            "--skip-limit",
+        ]);
+        let report = bench.read_until("no such line").await.join("\n");
+        assert!(bench.succeeded().await, "{report}");
+        let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+        let number = |name: &str| report[name].as_u64().expect(name);
+        assert!(number("published") >= 250, "{report}");
+        assert_eq!(number("delivered"), 2 * number("published"), "{report}");
+        for name in ["refused", "lost", "duplicates", "bad_signatures"] {
+            assert_eq!(number(name), 0, "{name} in {report}");
+        }
+    }
+}
