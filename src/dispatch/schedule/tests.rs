@@ -42,8 +42,11 @@ enum Step {
     Hear,
     /// Changes of subscriptions arrive.
     HearChanges,
-    /// What has not arrived is lost.
-    Lose,
+    /// What has not arrived is lost, after the nth delivery under way was
+    /// retried by hand.
+    Lose {
+        nth: u8,
+    },
     Disable(u8),
     Enable(u8),
     /// Time goes by.
@@ -81,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<(u16, bool)>().prop_map(|(nth, retry)| Step::Change { nth, retry }),
         4 => Just(Step::Hear),
         2 => Just(Step::HearChanges),
-        1 => Just(Step::Lose),
+        1 => any::<u8>().prop_map(|nth| Step::Lose { nth }),
         1 => (0..SUBSCRIPTIONS).prop_map(Step::Disable),
         2 => (0..SUBSCRIPTIONS).prop_map(Step::Enable),
         3 => (0..10_u8).prop_map(Step::Wait),
@@ -250,7 +253,6 @@ impl World {
     }
 
     fn start(&mut self) {
-        self.hear();
         self.schedule.advance(self.now);
         while let Some(start) = self.schedule.next_start() {
             let id = start.key.delivery_id;
@@ -357,11 +359,12 @@ impl World {
             fetched.endpoint = None;
             fetched.outcome = FetchOutcome::Failed;
         }
-        self.hear();
         self.schedule.fetched(fetched);
     }
 
     fn take(&mut self, step: Step) {
+        // No two things happen at the same time.
+        self.now = self.now.after(Duration::from_micros(1));
         match step {
             Step::Accept {
                 subscriptions,
@@ -386,7 +389,8 @@ impl World {
             }
             Step::HearChanges => self.hear_changes(),
             Step::Hear => self.hear(),
-            Step::Lose => {
+            Step::Lose { nth } => {
+                self.take(Step::ChangeFlight { nth, retry: true });
                 self.hints.clear();
                 self.changes.clear();
                 self.schedule.forget();
@@ -421,6 +425,7 @@ impl World {
         }
         for _ in 0..10_000 {
             self.take(Step::Wait(5));
+            self.take(Step::Hear);
             self.take(Step::HearChanges);
             self.take(Step::Start);
             self.take(Step::Ask);
