@@ -5,6 +5,7 @@
 //! Feeds are hints: whoever loses one finds the same by reading.
 
 mod catalog;
+pub mod embedded;
 mod engine;
 mod error;
 mod ingest;

@@ -1,0 +1,139 @@
+//! Events on their way in: their rows are built by the caller, so that the one
+//! committer has little to do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    day::Day,
+    key,
+    kv::Batch,
+    piece,
+    row::{ContentDigest, DeliveryRow, EventRow, INLINE, IdempotencyRow},
+    store::Store,
+    write::Write,
+};
+use crate::{
+    domain::{Delivery, DeliveryId, Event, EventId, SubscriptionId, TenantId, Trigger},
+    storage::{AcceptEvents, Accepted, DueKey, Error, Ingest, Result, Routed, TenantVersion},
+};
+
+/// The events of one call with their rows. All of them are of one day, since a
+/// batch is atomic in one partition only.
+pub(super) struct Accepting {
+    pub(super) tenant: TenantId,
+    pub(super) routed_at: Option<TenantVersion>,
+    pub(super) day: Day,
+    pub(super) events: Vec<AcceptingEvent>,
+}
+
+/// One event with its rows.
+pub(super) struct AcceptingEvent {
+    pub(super) event: Arc<Event>,
+    pub(super) subscriptions: Vec<SubscriptionId>,
+    pub(super) trigger: Trigger,
+    pub(super) writes: Batch,
+    pub(super) idempotency: Option<(Vec<u8>, IdempotencyRow)>,
+}
+
+impl AcceptingEvent {
+    fn new(routed: Routed) -> Self {
+        let Routed {
+            event,
+            subscriptions,
+            trigger,
+        } = routed;
+        let mut writes = Batch::default();
+        let row = EventRow::write(&event, &subscriptions);
+        piece::put(&mut writes, key::event(&event.tenant, event.id), &row);
+        if event.payload.data.len() > INLINE {
+            piece::put(&mut writes, key::body(event.id), &event.payload.data);
+        }
+        put_deliveries(&mut writes, &event, &subscriptions, trigger);
+        let idempotency = event.idempotency_key.as_ref().map(|name| {
+            let row = IdempotencyRow {
+                first: event.id,
+                content: ContentDigest::of(&event),
+                delivery_count: count(&subscriptions),
+            };
+            let key = key::idempotency(&event.tenant, name);
+            writes.put(key.clone(), row.write());
+            (key, row)
+        });
+        Self {
+            event,
+            subscriptions,
+            trigger,
+            writes,
+            idempotency,
+        }
+    }
+
+    /// The event and its number of deliveries, if it is the first of its key.
+    pub(super) fn first_use(&self) -> (EventId, u32) {
+        (self.event.id, count(&self.subscriptions))
+    }
+}
+
+#[async_trait]
+impl Ingest for Store {
+    /// Refuses a call whose events are of different days by their ids, and one
+    /// with an event of more deliveries than an id can number.
+    async fn accept_events(&self, events: AcceptEvents) -> Result<Vec<Accepted>> {
+        let Some(first) = events.events.first() else {
+            return Ok(Vec::new());
+        };
+        let day = Day::of_event(first.event.id);
+        for routed in &events.events {
+            if Day::of_event(routed.event.id) != day {
+                return Err(refused("events of one call must have ids of one day"));
+            }
+            if routed.subscriptions.len() > DeliveryId::MAX_PER_EVENT {
+                return Err(refused("an event has too many deliveries"));
+            }
+        }
+        let call = Accepting {
+            tenant: events.tenant,
+            routed_at: events.routed_at,
+            day,
+            events: events.events.into_iter().map(AcceptingEvent::new).collect(),
+        };
+        self.write(|reply| Write::Accept(call, reply)).await
+    }
+}
+
+/// New deliveries of one event differ in nothing but their keys.
+fn put_deliveries(
+    writes: &mut Batch,
+    event: &Event,
+    subscriptions: &[SubscriptionId],
+    trigger: Trigger,
+) {
+    let Some(&first) = subscriptions.first() else {
+        return;
+    };
+    let row = DeliveryRow {
+        tenant: event.tenant.clone(),
+        delivery: Delivery::new(event, 0, first, trigger),
+        attempts: Vec::new(),
+    };
+    let row = row.write();
+    for (ordinal, subscription) in (0..=u16::MAX).zip(subscriptions) {
+        let id = DeliveryId::new(event.id, ordinal);
+        writes.put(key::delivery(*subscription, id), row.clone());
+        let place = DueKey {
+            due: event.due(),
+            delivery_id: id,
+        };
+        writes.put(key::due(*subscription, place), Vec::new());
+    }
+}
+
+fn count(subscriptions: &[SubscriptionId]) -> u32 {
+    u32::try_from(subscriptions.len()).unwrap_or(u32::MAX)
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::Engine(why.into())
+}

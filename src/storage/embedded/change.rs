@@ -1,0 +1,115 @@
+//! Changes of subscriptions, decided by the committer against what is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    key,
+    kv::{Batch, Partition},
+    piece,
+    row::{read_request, write_request, write_subscription},
+    state::State,
+};
+use crate::{
+    domain::{Subscription, SubscriptionId, TenantId, Timestamp, Version},
+    storage::{Created, Error, Resource, Result, SubscriptionChange},
+};
+
+/// How long a request id is remembered.
+const REMEMBERED: Duration = Duration::from_hours(7 * 24);
+
+/// A change of one subscription.
+pub(super) enum CatalogChange {
+    /// See [`crate::storage::Catalog::create_subscription`].
+    Create(Box<Subscription>, Option<String>),
+    /// See [`crate::storage::Catalog::replace_subscription`].
+    Replace(Box<Subscription>, Version),
+    /// See [`crate::storage::Catalog::delete_subscription`].
+    Delete(TenantId, SubscriptionId, Option<Version>),
+}
+
+/// What a change writes and tells, or that it was made before.
+pub(super) enum Decided {
+    Write(Batch, SubscriptionChange),
+    Nothing(Created),
+}
+
+impl CatalogChange {
+    pub(super) fn decide(self, state: &State, catalog: &dyn Partition) -> Result<Decided> {
+        let mut batch = Batch::default();
+        match self {
+            Self::Create(subscription, request) => {
+                if let Some(request) = request {
+                    let key = key::request(&subscription.tenant, &request);
+                    if let Some(created) = created_by(catalog, &key, &subscription)? {
+                        return Ok(Decided::Nothing(Created::Repeated(Box::new(created))));
+                    }
+                    piece::remove(catalog, &mut batch, key.clone())?;
+                    piece::put(&mut batch, key, &write_request(&subscription));
+                }
+                Ok(put(batch, *subscription))
+            }
+            Self::Replace(subscription, expected) => {
+                check(state, &subscription.tenant, subscription.id, Some(expected))?;
+                let key = key::subscription(&subscription.tenant, subscription.id);
+                piece::remove(catalog, &mut batch, key)?;
+                Ok(put(batch, *subscription))
+            }
+            Self::Delete(tenant, id, expected) => {
+                check(state, &tenant, id, expected)?;
+                piece::remove(catalog, &mut batch, key::subscription(&tenant, id))?;
+                let change = SubscriptionChange {
+                    tenant,
+                    id,
+                    now: None,
+                };
+                Ok(Decided::Write(batch, change))
+            }
+        }
+    }
+}
+
+/// Whether a request id of this time is forgotten by now.
+pub(super) fn is_forgotten(requested: Timestamp, now: Timestamp) -> bool {
+    now.since(requested) > REMEMBERED
+}
+
+fn put(mut batch: Batch, subscription: Subscription) -> Decided {
+    let key = key::subscription(&subscription.tenant, subscription.id);
+    piece::put(&mut batch, key, &write_subscription(&subscription));
+    let change = SubscriptionChange {
+        tenant: subscription.tenant.clone(),
+        id: subscription.id,
+        now: Some(Arc::new(subscription)),
+    };
+    Decided::Write(batch, change)
+}
+
+/// What the request of this key created, if it is remembered.
+fn created_by(
+    catalog: &dyn Partition,
+    key: &[u8],
+    subscription: &Subscription,
+) -> Result<Option<Subscription>> {
+    let Some(row) = piece::get(catalog, key)? else {
+        return Ok(None);
+    };
+    let (requested, created) =
+        read_request(subscription.tenant.clone(), &row).map_err(|_| piece::malformed(key))?;
+    Ok((!is_forgotten(requested, subscription.create_time)).then_some(created))
+}
+
+fn check(
+    state: &State,
+    tenant: &TenantId,
+    id: SubscriptionId,
+    expected: Option<Version>,
+) -> Result<()> {
+    let subscriptions = state.subscriptions.read();
+    let current = subscriptions
+        .get(tenant, id)
+        .ok_or(Error::NotFound(Resource::Subscription(id)))?;
+    if expected.is_some_and(|expected| expected != current.version) {
+        return Err(Error::VersionMismatch);
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The one thread that writes. It takes what has gathered, writes it as one
+//! batch for each partition, syncs each once, and only then answers; the next
+//! group gathers meanwhile. After the first write or sync that fails it
+//! acknowledges nothing any more.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    change::{CatalogChange, Decided},
+    day::{Day, from_kv},
+    dir::DataDir,
+    group::Group,
+    key,
+    kv::{Batch, Partition},
+    state::State,
+    write::{CancelPending, Reply, Write},
+};
+use crate::{
+    domain::DeliveryId,
+    storage::{CommitNumber, Created, Error, Health, LogPosition, Result},
+};
+
+/// Most events and attempts in a group; larger calls are a group by themselves.
+const GROUP: usize = 128;
+
+/// Owns the right to write, the catalog and the data directory.
+pub(super) struct Committer {
+    pub(super) state: Arc<State>,
+    pub(super) catalog: Arc<dyn Partition>,
+    pub(super) commit: CommitNumber,
+    pub(super) last_position: LogPosition,
+    pub(super) ended: watch::Sender<bool>,
+    /// Given up last, so that nobody else opens the store before.
+    pub(super) dir: DataDir,
+}
+
+/// Sends a call's answer once its group is durable, or says why it is not.
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+
+impl Committer {
+    /// Writes until nobody can ask for more.
+    pub(super) fn run(mut self, mut writes: mpsc::Receiver<Write>) {
+        let mut held = None;
+        while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
+            // Storage engines panic on some failures of the file system.
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                self.take(first, &mut writes, &mut held);
+            }));
+            if outcome.is_err() {
+                self.fail("storage engine panicked");
+            }
+        }
+        let Self {
+            state,
+            catalog,
+            ended,
+            dir,
+            ..
+        } = self;
+        state.days.close();
+        drop((state, catalog, dir));
+        ended.send_replace(true);
+    }
+
+    fn take(&mut self, first: Write, writes: &mut mpsc::Receiver<Write>, held: &mut Option<Write>) {
+        match first {
+            Write::Catalog(change, reply) => {
+                let answer = self.change_catalog(change);
+                respond(reply, answer);
+            }
+            Write::CancelPending(call, reply) => {
+                let answer = self.cancel_pending(&call);
+                respond(reply, answer);
+            }
+            first => self.gather(first, writes, held),
+        }
+    }
+
+    /// Makes a group of a write and of those that wait behind it.
+    fn gather(
+        &mut self,
+        first: Write,
+        writes: &mut mpsc::Receiver<Write>,
+        held: &mut Option<Write>,
+    ) {
+        let state = Arc::clone(&self.state);
+        let mut group = Group::new(&state, self.last_position);
+        let mut answers = Vec::new();
+        let mut settled = Vec::new();
+        let mut weight = 0;
+        let mut next = Some(first);
+        while let Some(write) = next.take() {
+            match write.weight() {
+                Some(more) if weight == 0 || weight + more <= GROUP => weight += more.max(1),
+                _ => {
+                    *held = Some(write);
+                    break;
+                }
+            }
+            answers.push(stage(&mut group, write, &mut settled));
+            if weight < GROUP {
+                next = writes.try_recv().ok();
+            }
+        }
+        let outcome = self.commit(group, &settled);
+        for answer in answers {
+            answer(outcome.as_ref().copied().map_err(|_| state.closed()));
+        }
+    }
+
+    /// Makes a group durable, then visible, then announces it.
+    fn commit(&mut self, group: Group<'_>, settled: &[DeliveryId]) -> Result<()> {
+        let mut written = group.finish();
+        self.check_health()?;
+        for (day, batch) in written.batches {
+            if batch.is_empty() {
+                continue;
+            }
+            let outcome = self
+                .create(day)
+                .and_then(|partition| partition.commit(batch).map_err(from_kv));
+            if let Err(error) = outcome {
+                self.fail(&describe(&error));
+                return Err(error);
+            }
+        }
+        let state = &self.state;
+        if let Some((last, _)) = written.attempts.last() {
+            self.last_position = *last;
+            state.tail.extend(&written.attempts);
+            state.log_end.send_replace(*last);
+        }
+        if !settled.is_empty() {
+            let mut in_flight = state.in_flight.lock();
+            for id in settled {
+                in_flight.remove(id);
+            }
+        }
+        self.commit.0 += 1;
+        written.hint.commit = self.commit;
+        if !written.hint.accepted.is_empty() || !written.hint.rescheduled.is_empty() {
+            // Nobody listening is fine: hints are hints.
+            let _ = state.hints.send(Arc::new(written.hint));
+        }
+        state.announced.store(self.commit.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// The partition of a day; the first one ever is noted in the catalog.
+    fn create(&self, day: Day) -> Result<Arc<dyn Partition>> {
+        if self.state.first_day.lock().is_none() {
+            let mut batch = Batch::default();
+            batch.put(key::first_day(), day.number().to_be_bytes().to_vec());
+            self.catalog.commit(batch).map_err(from_kv)?;
+            *self.state.first_day.lock() = Some(day);
+        }
+        self.state.days.get_or_create(day)
+    }
+
+    fn cancel_pending(&mut self, call: &CancelPending) -> Result<usize> {
+        let state = Arc::clone(&self.state);
+        let mut group = Group::new(&state, self.last_position);
+        let mut count = 0;
+        for day in state.days.all() {
+            for place in state.places(day, call.subscription, None, call.limit - count)? {
+                group.cancel_waiting(call.subscription, place, call.now);
+                count += 1;
+            }
+        }
+        self.commit(group, &[]).map(|()| count)
+    }
+
+    fn change_catalog(&mut self, change: CatalogChange) -> Result<Created> {
+        self.check_health()?;
+        let (batch, change) = match change.decide(&self.state, &*self.catalog)? {
+            Decided::Write(batch, change) => (batch, change),
+            Decided::Nothing(created) => return Ok(created),
+        };
+        if let Err(error) = self.catalog.commit(batch).map_err(from_kv) {
+            self.fail(&describe(&error));
+            return Err(self.state.closed());
+        }
+        let mut subscriptions = self.state.subscriptions.write();
+        match &change.now {
+            Some(now) => subscriptions.put(Arc::clone(now)),
+            None => subscriptions.remove(&change.tenant, change.id),
+        }
+        drop(subscriptions);
+        let _ = self.state.changes.send(change);
+        Ok(Created::New)
+    }
+
+    fn check_health(&self) -> Result<()> {
+        match &*self.state.health.borrow() {
+            Health::Failed(why) => Err(Error::Closed(why.clone())),
+            Health::Writable | Health::Full => Ok(()),
+        }
+    }
+
+    fn fail(&self, why: &str) {
+        tracing::error!(why, "write could not be made durable, no more are taken");
+        self.state
+            .health
+            .send_replace(Health::Failed(why.to_owned()));
+    }
+}
+
+/// Adds a write to the group. Its answer waits for the group, unless it is
+/// refused.
+fn stage(group: &mut Group<'_>, write: Write, settled: &mut Vec<DeliveryId>) -> Answer {
+    match write {
+        Write::Accept(call, reply) => later(reply, group.accept(call)),
+        Write::Record(records, reply) => {
+            for record in records {
+                settled.push(record.attempt.delivery_id);
+                group.record(record);
+            }
+            later(reply, Ok(()))
+        }
+        Write::Change(call, reply) => later(
+            reply,
+            group.change(&call.tenant, call.id, call.what, call.now),
+        ),
+        Write::CancelPending(..) | Write::Catalog(..) => {
+            unreachable!("a write without a weight is no part of a group")
+        }
+    }
+}
+
+fn later<T: Send + 'static>(reply: Reply<T>, staged: Result<T>) -> Answer {
+    Box::new(move |outcome| respond(reply, outcome.and(staged)))
+}
+
+/// Answers, if the caller still waits.
+fn respond<T>(reply: Reply<T>, answer: Result<T>) {
+    let _ = reply.send(answer);
+}
+
+/// An error with its causes.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,297 @@
+//! Writes of many calls that become durable together. Later calls of a group
+//! see what earlier ones wrote.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    accept::Accepting,
+    day::{Day, from_kv},
+    key,
+    kv::Batch,
+    piece,
+    row::{DeliveryRow, IdempotencyRow, write_attempt},
+    state::State,
+};
+use crate::{
+    domain::{Attempt, Delivery, DeliveryId, LastOutcome, SubscriptionId, TenantId, Timestamp},
+    storage::{
+        Accepted, AttemptRecord, DeliveryChange, DueKey, Error, FreshEvent, Hint, LogPosition,
+        Rescheduled, Resource, Result,
+    },
+};
+
+/// Largest payload that a hint carries, and most bytes of payloads in one.
+const HINT_PAYLOAD: usize = 16 * 1024;
+const HINT_PAYLOADS: usize = 1024 * 1024;
+
+/// How long an idempotency key is remembered, in days.
+const REMEMBERED_DAYS: u64 = 7;
+
+/// What a group writes and what it tells once that is durable.
+pub(super) struct Group<'a> {
+    state: &'a State,
+    now: Timestamp,
+    last_position: LogPosition,
+    batches: BTreeMap<Day, Batch>,
+    deliveries: HashMap<DeliveryId, DeliveryRow>,
+    idempotency: HashMap<Vec<u8>, IdempotencyRow>,
+    hint: Hint,
+    hinted_bytes: usize,
+    attempts: Vec<(LogPosition, Arc<Attempt>)>,
+}
+
+/// What a group comes to.
+pub(super) struct Written {
+    pub(super) batches: BTreeMap<Day, Batch>,
+    pub(super) hint: Hint,
+    pub(super) attempts: Vec<(LogPosition, Arc<Attempt>)>,
+}
+
+impl<'a> Group<'a> {
+    /// An empty group, whose attempts come after `last_position`.
+    pub(super) fn new(state: &'a State, last_position: LogPosition) -> Self {
+        Self {
+            state,
+            now: state.clock.now(),
+            last_position,
+            batches: BTreeMap::new(),
+            deliveries: HashMap::new(),
+            idempotency: HashMap::new(),
+            hint: Hint::default(),
+            hinted_bytes: 0,
+            attempts: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Written {
+        Written {
+            batches: self.batches,
+            hint: self.hint,
+            attempts: self.attempts,
+        }
+    }
+
+    /// Takes in the events of a call, or none if it is refused.
+    pub(super) fn accept(&mut self, call: Accepting) -> Result<Vec<Accepted>> {
+        let current = self.state.subscriptions.read().version(&call.tenant);
+        if call.routed_at.is_some_and(|version| version != current) {
+            return Err(Error::StaleSubscriptions);
+        }
+        let mut used: HashMap<&[u8], IdempotencyRow> = HashMap::new();
+        let mut answers = Vec::with_capacity(call.events.len());
+        for (index, event) in call.events.iter().enumerate() {
+            let mut duplicate = false;
+            let mut first = event.first_use();
+            if let Some((key, row)) = &event.idempotency {
+                let earlier = match used.get(key.as_slice()) {
+                    Some(earlier) => Some(*earlier),
+                    None => self.used_before(key, call.day, event.event.id.time())?,
+                };
+                if let Some(earlier) = earlier {
+                    if earlier.content != row.content {
+                        return Err(Error::KeyReused {
+                            index,
+                            first: earlier.first,
+                        });
+                    }
+                    (duplicate, first) = (true, (earlier.first, earlier.delivery_count));
+                } else {
+                    used.insert(key, *row);
+                }
+            }
+            answers.push(Accepted {
+                event_id: first.0,
+                duplicate,
+                delivery_count: first.1,
+            });
+        }
+        drop(used);
+        let batch = self.batches.entry(call.day).or_default();
+        for (event, answer) in call.events.into_iter().zip(&answers) {
+            if answer.duplicate {
+                continue;
+            }
+            batch.append(event.writes);
+            if let Some((key, row)) = event.idempotency {
+                self.idempotency.insert(key, row);
+            }
+            let size = event.event.payload.data.len();
+            let carried = size <= HINT_PAYLOAD && self.hinted_bytes + size <= HINT_PAYLOADS;
+            self.hinted_bytes += if carried { size } else { 0 };
+            self.hint.accepted.push(FreshEvent {
+                event_id: event.event.id,
+                due: event.event.due(),
+                subscriptions: event.subscriptions,
+                trigger: event.trigger,
+                event: carried.then_some(event.event),
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Who used an idempotency key within the last days. Keys of later days
+    /// count too: a clock may have been set back.
+    fn used_before(&self, key: &[u8], day: Day, time: Timestamp) -> Result<Option<IdempotencyRow>> {
+        if let Some(row) = self.idempotency.get(key) {
+            return Ok(Some(*row));
+        }
+        let oldest = day.before(REMEMBERED_DAYS);
+        let forgotten = oldest.start().after(time.since(day.start()));
+        for day in self.state.days.all().into_iter().rev() {
+            if day < oldest {
+                break;
+            }
+            let Some(partition) = self.state.days.get(day)? else {
+                continue;
+            };
+            let Some(row) = partition.get(key).map_err(from_kv)? else {
+                continue;
+            };
+            let row = IdempotencyRow::read(&row).map_err(|_| piece::malformed(key))?;
+            if row.first.time() >= forgotten {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Logs an attempt and moves its delivery on. An attempt whose delivery is
+    /// gone, or cannot be read, is dropped.
+    pub(super) fn record(&mut self, record: AttemptRecord) {
+        let mut attempt = record.attempt;
+        let id = attempt.delivery_id;
+        let mut row = match self.delivery(attempt.subscription_id, id) {
+            Ok(Some(row)) => row,
+            Ok(None) => {
+                tracing::info!(delivery = %id, "attempt of a removed delivery dropped");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(delivery = %id, %error, "attempt of an unreadable delivery dropped");
+                return;
+            }
+        };
+        let last = LastOutcome {
+            error_kind: attempt.error_kind,
+            response_status: attempt.response_status,
+        };
+        let before = row.delivery;
+        row.delivery = if before.revision == record.revision {
+            before.attempted(last, record.next, record.now)
+        } else {
+            let late = before.attempted_late(last, record.now);
+            attempt.next_attempt_time = late.due;
+            late
+        };
+        let position = LogPosition((self.last_position.0 + 1).max(self.now.as_micros()));
+        self.last_position = position;
+        row.attempts.push(position);
+        let batch = self.batches.entry(Day::of_delivery(id)).or_default();
+        piece::put(batch, key::attempt(position), &write_attempt(&attempt));
+        self.attempts.push((position, Arc::new(attempt)));
+        self.put_delivery(before.due, row);
+    }
+
+    /// Changes a delivery by hand.
+    pub(super) fn change(
+        &mut self,
+        tenant: &TenantId,
+        id: DeliveryId,
+        change: DeliveryChange,
+        now: Timestamp,
+    ) -> Result<Delivery> {
+        let subscription = self.state.subscription_of(tenant, id)?;
+        let gone = Error::NotFound(Resource::Delivery(id));
+        let mut row = self.delivery(subscription, id)?.ok_or(gone)?;
+        let before = self.state.shown(row.delivery.clone());
+        if change == DeliveryChange::Retry {
+            let subscriptions = self.state.subscriptions.read();
+            if subscriptions.find(subscription).is_none() {
+                return Err(Error::NotFound(Resource::Subscription(subscription)));
+            }
+        }
+        let due = row.delivery.due;
+        row.delivery = match change {
+            DeliveryChange::Retry => before.retried(now)?,
+            DeliveryChange::Cancel => before.cancelled(now)?,
+        };
+        let changed = row.delivery.clone();
+        self.put_delivery(due, row);
+        self.hint.rescheduled.push(Rescheduled {
+            delivery_id: id,
+            subscription_id: subscription,
+            due: changed.due,
+        });
+        Ok(changed)
+    }
+
+    /// Cancels a waiting delivery that stands at this place of its queue.
+    pub(super) fn cancel_waiting(
+        &mut self,
+        subscription: SubscriptionId,
+        place: DueKey,
+        now: Timestamp,
+    ) {
+        let id = place.delivery_id;
+        let cancelled = match self.delivery(subscription, id) {
+            Ok(Some(mut row)) if row.delivery.due == Some(place.due) => {
+                row.delivery.cancelled(now).ok().map(|delivery| {
+                    row.delivery = delivery;
+                    row
+                })
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(delivery = %id, %error, "unreadable delivery left out of its queue");
+                None
+            }
+        };
+        match cancelled {
+            Some(row) => self.put_delivery(Some(place.due), row),
+            // A place in the queue that no delivery knows of.
+            None => self
+                .batches
+                .entry(Day::of_delivery(id))
+                .or_default()
+                .remove(key::due(subscription, place)),
+        }
+    }
+
+    /// A delivery as this group leaves it.
+    fn delivery(
+        &self,
+        subscription: SubscriptionId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>> {
+        match self.deliveries.get(&id) {
+            Some(row) => Ok(Some(row.clone())),
+            None => self.state.delivery_row(subscription, id),
+        }
+    }
+
+    /// Writes a delivery, and moves it from where it was due to where it is.
+    fn put_delivery(&mut self, was_due: Option<Timestamp>, row: DeliveryRow) {
+        let (id, subscription) = (row.delivery.id, row.delivery.subscription_id);
+        let place = |due| {
+            let place = DueKey {
+                due,
+                delivery_id: id,
+            };
+            key::due(subscription, place)
+        };
+        let batch = self.batches.entry(Day::of_delivery(id)).or_default();
+        if was_due != row.delivery.due {
+            if let Some(due) = was_due {
+                batch.remove(place(due));
+            }
+            if let Some(due) = row.delivery.due {
+                batch.put(place(due), Vec::new());
+            }
+        }
+        batch.put(key::delivery(subscription, id), row.write());
+        self.deliveries.insert(id, row);
+    }
+}

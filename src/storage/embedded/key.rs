@@ -1,0 +1,212 @@
+//! The keys of all rows: one byte that says what it is, then big-endian parts,
+//! so that keys sort as the program thinks. A tag is never used for anything
+//! else again.
+//!
+//! In the partition of a day, that of the event's id:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `E` tenant 0 event | the event, and where it goes |
+//! | `B` event | its payload, if that is not in the event's row |
+//! | `D` subscription delivery | the delivery |
+//! | `Q` subscription due delivery | nothing: the due index |
+//! | `A` position | an attempt |
+//! | `I` tenant 0 idempotency key | the event that used it first |
+//! | `P` key number | a further piece of a long value |
+//!
+//! In the catalog:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `S` tenant 0 subscription | the subscription |
+//! | `R` tenant 0 request id | the subscription as the request created it |
+//! | `F` | the first day there ever was |
+
+use std::ops::Bound;
+
+use super::kv::Bounds;
+use crate::domain::{DeliveryId, EventId, SubscriptionId, TenantId, Timestamp};
+use crate::storage::{DueKey, LogPosition};
+
+const EVENT: u8 = b'E';
+const BODY: u8 = b'B';
+const DELIVERY: u8 = b'D';
+const DUE: u8 = b'Q';
+const ATTEMPT: u8 = b'A';
+const IDEMPOTENCY: u8 = b'I';
+const PIECE: u8 = b'P';
+const SUBSCRIPTION: u8 = b'S';
+const REQUEST: u8 = b'R';
+const FIRST_DAY: u8 = b'F';
+
+const ID: usize = 16;
+
+pub(super) fn event(tenant: &TenantId, id: EventId) -> Vec<u8> {
+    named(EVENT, tenant, &id.to_bytes())
+}
+
+/// A tenant's events from the first to the last of these ids.
+pub(super) fn events(tenant: &TenantId, first: EventId, last: EventId) -> Bounds {
+    (
+        Bound::Included(event(tenant, first)),
+        Bound::Included(event(tenant, last)),
+    )
+}
+
+/// The event of an event's key.
+pub(super) fn event_of(key: &[u8]) -> Option<EventId> {
+    key.last_chunk::<ID>().copied().map(EventId::from_bytes)
+}
+
+pub(super) fn body(id: EventId) -> Vec<u8> {
+    key(BODY, &[&id.to_bytes()])
+}
+
+pub(super) fn delivery(subscription: SubscriptionId, id: DeliveryId) -> Vec<u8> {
+    key(DELIVERY, &[&subscription.to_bytes(), &id.to_bytes()])
+}
+
+/// A subscription's deliveries from the first to the last of these ids.
+pub(super) fn deliveries(
+    subscription: SubscriptionId,
+    first: DeliveryId,
+    last: DeliveryId,
+) -> Bounds {
+    (
+        Bound::Included(delivery(subscription, first)),
+        Bound::Included(delivery(subscription, last)),
+    )
+}
+
+/// The delivery of a delivery's or a due key.
+pub(super) fn delivery_of(key: &[u8]) -> Option<DeliveryId> {
+    key.last_chunk::<ID>().copied().map(DeliveryId::from_bytes)
+}
+
+pub(super) fn due(subscription: SubscriptionId, place: DueKey) -> Vec<u8> {
+    let due = place.due.as_micros().to_be_bytes();
+    key(
+        DUE,
+        &[
+            &subscription.to_bytes(),
+            &due,
+            &place.delivery_id.to_bytes(),
+        ],
+    )
+}
+
+/// A subscription's queue after a place in it.
+pub(super) fn queue(subscription: SubscriptionId, after: Option<DueKey>) -> Bounds {
+    let first = match after {
+        Some(place) => Bound::Excluded(due(subscription, place)),
+        None => Bound::Included(key(DUE, &[&subscription.to_bytes()])),
+    };
+    let last = due(
+        subscription,
+        DueKey {
+            due: Timestamp::MAX,
+            delivery_id: DeliveryId::from_bytes([0xff; ID]),
+        },
+    );
+    (first, Bound::Included(last))
+}
+
+/// The queues of all subscriptions after one.
+pub(super) fn queues(after: Option<SubscriptionId>) -> Bounds {
+    let first = match after {
+        Some(subscription) => {
+            let (_, Bound::Included(last)) = queue(subscription, None) else {
+                unreachable!("a queue's bounds include its last key")
+            };
+            Bound::Excluded(last)
+        }
+        None => Bound::Included(vec![DUE]),
+    };
+    (first, Bound::Excluded(vec![DUE + 1]))
+}
+
+/// The subscription and the place of a due key.
+pub(super) fn place_of(key: &[u8]) -> Option<(SubscriptionId, DueKey)> {
+    let (subscription, rest) = key.get(1..)?.split_first_chunk::<ID>()?;
+    let (due, delivery) = rest.split_first_chunk::<8>()?;
+    let place = DueKey {
+        due: Timestamp::from_micros(u64::from_be_bytes(*due)),
+        delivery_id: DeliveryId::from_bytes(delivery.try_into().ok()?),
+    };
+    Some((SubscriptionId::from_bytes(*subscription), place))
+}
+
+pub(super) fn attempt(position: LogPosition) -> Vec<u8> {
+    key(ATTEMPT, &[&position.0.to_be_bytes()])
+}
+
+/// The attempts after one position, up to another.
+pub(super) fn attempts(after: LogPosition, last: LogPosition) -> Bounds {
+    (
+        Bound::Excluded(attempt(after)),
+        Bound::Included(attempt(last)),
+    )
+}
+
+/// The position of an attempt's key.
+pub(super) fn position_of(key: &[u8]) -> Option<LogPosition> {
+    let position = key.get(1..)?.try_into().ok()?;
+    Some(LogPosition(u64::from_be_bytes(position)))
+}
+
+pub(super) fn idempotency(tenant: &TenantId, name: &str) -> Vec<u8> {
+    named(IDEMPOTENCY, tenant, name.as_bytes())
+}
+
+/// A further piece of the value of `of`, counted from 1.
+pub(super) fn piece(of: &[u8], number: u32) -> Vec<u8> {
+    key(PIECE, &[of, &number.to_be_bytes()])
+}
+
+/// All further pieces of the value of `of`.
+pub(super) fn pieces(of: &[u8]) -> Bounds {
+    (
+        Bound::Included(piece(of, 0)),
+        Bound::Included(piece(of, u32::MAX)),
+    )
+}
+
+pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {
+    named(SUBSCRIPTION, tenant, &id.to_bytes())
+}
+
+/// All subscriptions.
+pub(super) fn subscriptions() -> Bounds {
+    all(SUBSCRIPTION)
+}
+
+pub(super) fn request(tenant: &TenantId, name: &str) -> Vec<u8> {
+    named(REQUEST, tenant, name.as_bytes())
+}
+
+/// All request ids.
+pub(super) fn requests() -> Bounds {
+    all(REQUEST)
+}
+
+pub(super) fn first_day() -> Vec<u8> {
+    vec![FIRST_DAY]
+}
+
+fn all(tag: u8) -> Bounds {
+    (Bound::Included(vec![tag]), Bound::Excluded(vec![tag + 1]))
+}
+
+fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(tag);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// A tenant's name has no zero byte, so the zero ends it without doubt.
+fn named(tag: u8, tenant: &TenantId, name: &[u8]) -> Vec<u8> {
+    key(tag, &[tenant.as_str().as_bytes(), &[0], name])
+}

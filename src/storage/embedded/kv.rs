@@ -1,0 +1,103 @@
+//! The seam between the embedded engine and a key-value store: ordered bytes in
+//! partitions, and nothing that knows what they mean.
+
+use std::{
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
+
+/// Result of a call at the seam.
+pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call at the seam failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Stored bytes make no sense.
+    #[error("partition is corrupt: {0}")]
+    Corrupt(String),
+    /// The store cannot be read by this program.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The file system refused.
+    #[error("file system failed")]
+    Io(#[from] std::io::Error),
+}
+
+/// From which key up to which.
+pub(super) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// Which end of a range comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Smallest key first.
+    Forwards,
+    /// Largest key first.
+    Backwards,
+}
+
+/// Whether a scan goes on.
+pub(super) type Step = ControlFlow<()>;
+
+/// Writes that happen together. Of several to one key the last counts.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.writes.push((key, Some(value)));
+    }
+
+    /// Removes a key.
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.writes.push((key, None));
+    }
+
+    /// Adds the writes of another batch.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.writes.append(&mut other.writes);
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// The writes in order; `None` removes.
+    pub(super) fn into_writes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        self.writes
+    }
+}
+
+/// A set of ordered keys with their values.
+pub(super) trait Partition: Send + Sync + 'static {
+    /// Returns the value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Shows the entries within the bounds to `visit`, until it breaks.
+    ///
+    /// Not a snapshot: a batch that is committed meanwhile is seen from where
+    /// the scan stands.
+    fn scan(
+        &self,
+        bounds: Bounds,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Step,
+    ) -> Result<()>;
+
+    /// Writes the batch as a whole; once this has returned it survives a power
+    /// cut. After an error nobody knows what was written.
+    fn commit(&self, batch: Batch) -> Result<()>;
+}
+
+/// A place that holds partitions by name.
+pub(super) trait Space: Send + Sync + 'static {
+    /// Opens a partition, which is created if there is none. Keeps about
+    /// `cache_bytes` of it in memory.
+    fn open(&self, name: &str, cache_bytes: u64) -> Result<Arc<dyn Partition>>;
+
+    /// The names of all partitions, in no order.
+    fn list(&self) -> Result<Vec<String>>;
+}

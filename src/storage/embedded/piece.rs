@@ -1,0 +1,87 @@
+//! Long values, cut into pieces: sled keeps a value that is much longer in a
+//! file of its own, which it never syncs.
+//!
+//! A value begins with the number of its further pieces; those stand under
+//! keys of their own.
+
+use super::{
+    bytes::{Malformed, Reader, Writer},
+    key,
+    kv::{Batch, Order, Partition, Step},
+};
+use crate::storage::{Error, Result};
+
+use super::day::from_kv;
+
+/// Longest piece.
+const LENGTH: usize = 4_096;
+
+/// Puts a value of any length.
+pub(super) fn put(batch: &mut Batch, key: Vec<u8>, value: &[u8]) {
+    let (head, rest) = value.split_at(value.len().min(LENGTH));
+    let mut number = 0;
+    for piece in rest.chunks(LENGTH) {
+        number += 1;
+        batch.put(key::piece(&key, number), piece.to_vec());
+    }
+    let mut first = Writer::default();
+    first.number(number).raw(head);
+    batch.put(key, first.finish());
+}
+
+/// Reads what `put` wrote.
+pub(super) fn get(partition: &dyn Partition, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    match partition.get(key).map_err(from_kv)? {
+        Some(first) => join(partition, key, &first).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The whole value that begins with the `first` piece.
+pub(super) fn join(partition: &dyn Partition, key: &[u8], first: &[u8]) -> Result<Vec<u8>> {
+    let (count, head) = head(first).map_err(|_| malformed(key))?;
+    if count == 0 {
+        return Ok(head.to_vec());
+    }
+    let mut value = head.to_vec();
+    let mut found = 0;
+    partition
+        .scan(key::pieces(key), Order::Forwards, &mut |_, piece| {
+            if found == count {
+                return Step::Break(());
+            }
+            found += 1;
+            value.extend_from_slice(piece);
+            Step::Continue(())
+        })
+        .map_err(from_kv)?;
+    if found == count {
+        Ok(value)
+    } else {
+        Err(malformed(key))
+    }
+}
+
+/// Removes what `put` wrote.
+pub(super) fn remove(partition: &dyn Partition, batch: &mut Batch, key: Vec<u8>) -> Result<()> {
+    let Some(first) = partition.get(&key).map_err(from_kv)? else {
+        return Ok(());
+    };
+    let (count, _) = head(&first).map_err(|_| malformed(&key))?;
+    for number in 1..=count {
+        batch.remove(key::piece(&key, number));
+    }
+    batch.remove(key);
+    Ok(())
+}
+
+/// Says which row makes no sense, without a word of what is in it.
+pub(super) fn malformed(key: &[u8]) -> Error {
+    Error::Corrupt(format!("row {}", key.escape_ascii()))
+}
+
+fn head(first: &[u8]) -> Result<(u32, &[u8]), Malformed> {
+    let mut reader = Reader::bare(first);
+    let count = reader.number()?;
+    Ok((count, reader.rest()))
+}

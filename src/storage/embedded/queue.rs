@@ -1,0 +1,197 @@
+//! The due index, merged over the days.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::{
+    day::{Day, from_kv},
+    key,
+    kv::{Order, Partition, Step},
+    state::State,
+    store::Store,
+    write::{CancelPending, Write},
+};
+use crate::{
+    domain::{DeliveryId, SubscriptionId, Timestamp},
+    storage::{AttemptRecord, Due, DueKey, DuePage, Hint, Queue, Result, View, Work},
+};
+
+#[async_trait]
+impl Queue for Store {
+    async fn due_subscriptions(
+        &self,
+        after: Option<SubscriptionId>,
+        limit: usize,
+    ) -> Result<Vec<Due>> {
+        self.read(move |state| state.due_subscriptions(after, limit))
+            .await
+    }
+
+    async fn due(
+        &self,
+        subscription: SubscriptionId,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> Result<DuePage> {
+        self.read(move |state| state.due(subscription, after, limit))
+            .await
+    }
+
+    async fn load_work(
+        &self,
+        subscription: SubscriptionId,
+        delivery: DeliveryId,
+    ) -> Result<Option<Work>> {
+        self.read_day(Day::of_delivery(delivery), move |state| {
+            state.load_work(subscription, delivery)
+        })
+        .await
+    }
+
+    fn attempt_started(&self, delivery: DeliveryId) {
+        self.state.in_flight.lock().insert(delivery);
+    }
+
+    fn attempt_abandoned(&self, delivery: DeliveryId) {
+        self.state.in_flight.lock().remove(&delivery);
+    }
+
+    async fn record_attempts(&self, records: Vec<AttemptRecord>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write(|reply| Write::Record(records, reply)).await
+    }
+
+    async fn cancel_pending(
+        &self,
+        subscription: SubscriptionId,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let call = CancelPending {
+            subscription,
+            limit,
+            now,
+        };
+        self.write(|reply| Write::CancelPending(call, reply)).await
+    }
+
+    fn hints(&self) -> broadcast::Receiver<Arc<Hint>> {
+        self.state.hints.subscribe()
+    }
+}
+
+impl State {
+    fn due_subscriptions(&self, after: Option<SubscriptionId>, limit: usize) -> Result<Vec<Due>> {
+        let mut earliest = BTreeMap::<SubscriptionId, DueKey>::new();
+        for day in self.days.all() {
+            let Some(partition) = self.days.get(day)? else {
+                continue;
+            };
+            // Each day alone may have the first `limit` of them all.
+            let mut after = after;
+            for _ in 0..limit {
+                let Some((subscription, place)) = next_queue(&*partition, after)? else {
+                    break;
+                };
+                let first = earliest.entry(subscription).or_insert(place);
+                *first = place.min(*first);
+                after = Some(subscription);
+            }
+        }
+        let due = earliest.into_iter().take(limit);
+        Ok(due
+            .map(|(subscription_id, first)| Due {
+                subscription_id,
+                first,
+            })
+            .collect())
+    }
+
+    fn due(
+        &self,
+        subscription: SubscriptionId,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> Result<DuePage> {
+        // Before reading: what was announced by now is seen.
+        let as_of = self.announced();
+        let mut entries = Vec::new();
+        for day in self.days.all() {
+            entries.extend(self.places(day, subscription, after, limit.saturating_add(1))?);
+        }
+        entries.sort_unstable();
+        let complete = entries.len() <= limit;
+        entries.truncate(limit);
+        Ok(DuePage {
+            entries,
+            complete,
+            as_of,
+        })
+    }
+
+    /// Up to `limit` places of a subscription's queue on a day.
+    pub(super) fn places(
+        &self,
+        day: Day,
+        subscription: SubscriptionId,
+        after: Option<DueKey>,
+        limit: usize,
+    ) -> Result<Vec<DueKey>> {
+        let mut places = Vec::new();
+        let Some(partition) = self.days.get(day)?.filter(|_| limit > 0) else {
+            return Ok(places);
+        };
+        let bounds = key::queue(subscription, after);
+        partition
+            .scan(bounds, Order::Forwards, &mut |key, _| {
+                places.extend(key::place_of(key).map(|(_, place)| place));
+                if places.len() < limit {
+                    Step::Continue(())
+                } else {
+                    Step::Break(())
+                }
+            })
+            .map_err(from_kv)?;
+        Ok(places)
+    }
+
+    fn load_work(
+        &self,
+        subscription: SubscriptionId,
+        delivery: DeliveryId,
+    ) -> Result<Option<Work>> {
+        let Some(row) = self.delivery_row(subscription, delivery)? else {
+            return Ok(None);
+        };
+        if row.delivery.due.is_none() {
+            return Ok(None);
+        }
+        let Some(event) = self.event_row(&row.tenant, delivery.event_id())? else {
+            return Ok(None);
+        };
+        let event = self.event_of(event, View::Full)?;
+        Ok(Some(Work {
+            delivery: row.delivery,
+            event: Arc::new(event),
+        }))
+    }
+}
+
+/// The first place of the first queue after a subscription's.
+fn next_queue(
+    partition: &dyn Partition,
+    after: Option<SubscriptionId>,
+) -> Result<Option<(SubscriptionId, DueKey)>> {
+    let mut next = None;
+    partition
+        .scan(key::queues(after), Order::Forwards, &mut |key, _| {
+            next = key::place_of(key);
+            Step::Break(())
+        })
+        .map_err(from_kv)?;
+    Ok(next)
+}

@@ -1,0 +1,18 @@
+//! The bytes of every row: written by hand, compact, and each with a version.
+//! A layout that is out is never changed; a new one gets the next version.
+
+mod attempt;
+mod code;
+mod delivery;
+mod event;
+mod idempotency;
+mod subscription;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use attempt::{read_attempt, write_attempt};
+pub(super) use delivery::DeliveryRow;
+pub(super) use event::{EventRow, INLINE};
+pub(super) use idempotency::{ContentDigest, IdempotencyRow};
+pub(super) use subscription::{read_request, read_subscription, write_request, write_subscription};

@@ -1,0 +1,171 @@
+//! Partitions kept by sled: a directory each. The only file that names the
+//! crate.
+
+use std::{
+    fs::{self, File},
+    io,
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
+
+/// How often, and with which pause, a database is asked for that this process
+/// has just let go of.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A directory of databases.
+#[derive(Debug)]
+pub(super) struct SledSpace {
+    dir: PathBuf,
+}
+
+impl SledSpace {
+    /// The databases in a directory, which is created if there is none.
+    pub(super) fn new(dir: PathBuf) -> io::Result<Self> {
+        if !dir.is_dir() {
+            fs::create_dir_all(&dir)?;
+            sync_dir(dir.parent().unwrap_or(&dir))?;
+        }
+        Ok(Self { dir })
+    }
+}
+
+impl Space for SledSpace {
+    fn open(&self, name: &str, cache_bytes: u64) -> Result<Arc<dyn Partition>> {
+        let dir = self.dir.join(name);
+        // sled panics on some damage that it finds.
+        let opened = catch_unwind(AssertUnwindSafe(|| SledPartition::open(&dir, cache_bytes)));
+        let partition = opened
+            .unwrap_or_else(|_| Err(Error::Corrupt("sled cannot open it".to_owned())))
+            .map_err(|error| match error {
+                Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
+                error => error,
+            })?;
+        sync_dir(&dir)?;
+        sync_dir(&self.dir)?;
+        Ok(Arc::new(partition))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// One database with one tree.
+struct SledPartition {
+    db: sled::Db,
+    /// `flush` of sled 0.34 hands its writes to the kernel and asks for no
+    /// more, and errors of its own syncs are swallowed. A sync through a handle
+    /// of our own makes them durable and tells when it failed.
+    file: File,
+}
+
+impl SledPartition {
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None);
+        let mut tries = 0;
+        let db = loop {
+            match config.open() {
+                // The store's own lock keeps other processes out, so this is a
+                // handle of this process that sled has not dropped yet.
+                Err(sled::Error::Io(error))
+                    if tries < LOCK_TRIES && error.to_string().contains("acquire lock") =>
+                {
+                    tries += 1;
+                    thread::sleep(LOCK_PAUSE);
+                }
+                opened => break opened.map_err(from_sled)?,
+            }
+        };
+        let file = File::open(dir.join("db"))?;
+        file.sync_all()?;
+        Ok(Self { db, file })
+    }
+}
+
+impl Partition for SledPartition {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let value = self.db.get(key).map_err(from_sled)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        bounds: Bounds,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Step,
+    ) -> Result<()> {
+        if is_empty(&bounds) {
+            return Ok(());
+        }
+        let mut entries = self.db.range(bounds);
+        loop {
+            let entry = match order {
+                Order::Forwards => entries.next(),
+                Order::Backwards => entries.next_back(),
+            };
+            let Some(entry) = entry else {
+                return Ok(());
+            };
+            let (key, value) = entry.map_err(from_sled)?;
+            if visit(&key, &value).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn commit(&self, batch: Batch) -> Result<()> {
+        let mut writes = sled::Batch::default();
+        for (key, value) in batch.into_writes() {
+            match value {
+                Some(value) => writes.insert(key, value),
+                None => writes.remove(key),
+            }
+        }
+        self.db.apply_batch(writes).map_err(from_sled)?;
+        self.db.flush().map_err(from_sled)?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+}
+
+/// Whether no key can be within the bounds; sled panics on some of these.
+fn is_empty((low, high): &Bounds) -> bool {
+    match (low, high) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+        _ => false,
+    }
+}
+
+fn from_sled(error: sled::Error) -> Error {
+    match error {
+        sled::Error::Io(error) => Error::Io(error),
+        sled::Error::Unsupported(what) => Error::Unsupported(what),
+        error => Error::Corrupt(error.to_string()),
+    }
+}
+
+/// Makes the names in a directory durable.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,299 @@
+//! Walks over events and deliveries, newest first and a bounded number of rows
+//! at a time. A walk goes by ids, so writes on either side of it leave what it
+//! has yet to see as it is.
+
+use super::{
+    day::{Day, from_kv},
+    key,
+    kv::{Bounds, Order, Step},
+    piece,
+    row::{DeliveryRow, EventRow},
+    state::State,
+};
+use crate::{
+    domain::{DeliveryFilter, DeliveryId, EventId, SubscriptionId, TenantId, TimeRange, Timestamp},
+    storage::{Cursor, Error, Result},
+};
+
+/// Most rows that are looked at for a page.
+const MAX_ROWS: usize = 4_000;
+
+/// Rows that are read at once.
+const CHUNK: usize = 64;
+
+/// Where a walk goes on: with the delivery of this id, or the next older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    id: u128,
+    /// How many of that delivery's attempts are still to come.
+    attempts: u32,
+}
+
+impl Place {
+    /// At a delivery, of which so many attempts are still to come.
+    pub(super) fn within(id: DeliveryId, attempts: usize) -> Self {
+        Self {
+            id: number(id.to_bytes()),
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// How many of a delivery's attempts are still to come.
+    pub(super) fn attempts_of(self, id: DeliveryId, all: usize) -> usize {
+        if self.id == number(id.to_bytes()) {
+            usize::try_from(self.attempts).map_or(all, |attempts| attempts.min(all))
+        } else {
+            all
+        }
+    }
+
+    pub(super) fn to_cursor(self) -> Cursor {
+        let mut bytes = self.id.to_be_bytes().to_vec();
+        bytes.extend(self.attempts.to_be_bytes());
+        Cursor(bytes)
+    }
+
+    pub(super) fn from_cursor(cursor: &Cursor) -> Result<Self> {
+        let parts = cursor.0.split_first_chunk();
+        match parts.map(|(id, attempts)| (id, attempts.try_into())) {
+            Some((id, Ok(attempts))) => Ok(Self {
+                id: number(*id),
+                attempts: u32::from_be_bytes(attempts),
+            }),
+            _ => Err(Error::Corrupt("cursor".to_owned())),
+        }
+    }
+}
+
+/// A walk through a tenant's events or deliveries.
+pub(super) struct Walk<'a> {
+    state: &'a State,
+    tenant: &'a TenantId,
+    /// The ids within, both ends included.
+    oldest: u128,
+    newest: u128,
+    /// Only deliveries of this subscription.
+    subscription: Option<SubscriptionId>,
+    /// The days still to be read, newest last; and where to read on.
+    days: Vec<Day>,
+    next: u128,
+    /// What was read and not shown yet, newest last.
+    events: Vec<EventRow>,
+    deliveries: Vec<DeliveryRow>,
+    places: Vec<(DeliveryId, SubscriptionId)>,
+    looked_at: Option<u128>,
+    rows: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// From a place, through what was accepted within the range.
+    pub(super) fn new(
+        state: &'a State,
+        tenant: &'a TenantId,
+        range: TimeRange,
+        from: Option<Place>,
+    ) -> Self {
+        let oldest = first_id(range.start);
+        let newest = match range.end {
+            Timestamp::MAX => u128::MAX,
+            end => first_id(end).saturating_sub(1),
+        };
+        let newest = from.map_or(newest, |place| newest.min(place.id));
+        let (first, last) = (day_of(oldest), day_of(newest));
+        let mut days = state.days.all();
+        days.retain(|day| (first..=last).contains(day) && oldest <= newest);
+        Self {
+            state,
+            tenant,
+            oldest,
+            newest,
+            subscription: None,
+            days,
+            next: newest,
+            events: Vec::new(),
+            deliveries: Vec::new(),
+            places: Vec::new(),
+            looked_at: None,
+            rows: 0,
+        }
+    }
+
+    /// The same through what the ids of a filter choose, by the shortest way.
+    pub(super) fn filtered(
+        state: &'a State,
+        tenant: &'a TenantId,
+        filter: &DeliveryFilter,
+        from: Option<Place>,
+    ) -> Result<Self> {
+        let mut walk = Self::new(state, tenant, filter.accepted, from);
+        let of_delivery = filter.delivery_id.map(DeliveryId::event_id);
+        if let Some(event) = filter.event_id.or(of_delivery) {
+            walk.days.clear();
+            if let Some(row) = state.event_row(tenant, event)? {
+                walk.expand(&row);
+            }
+        } else {
+            walk.subscription = filter.subscription_id;
+        }
+        Ok(walk)
+    }
+
+    /// Whether enough was looked at for one page.
+    pub(super) fn is_spent(&self) -> bool {
+        self.rows >= MAX_ROWS
+    }
+
+    /// Counts a row that was looked at on the way.
+    pub(super) fn look(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Where to go on if this walk showed no more because it is spent.
+    pub(super) fn rest(&self) -> Option<Place> {
+        self.place().filter(|_| self.is_spent())
+    }
+
+    /// Where to go on after what was shown last.
+    pub(super) fn place(&self) -> Option<Place> {
+        let id = match self.looked_at {
+            Some(id) => id.checked_sub(1)?,
+            None => self.newest,
+        };
+        Some(Place {
+            id,
+            attempts: u32::MAX,
+        })
+    }
+
+    /// The next event.
+    pub(super) fn next_event(&mut self) -> Result<Option<EventRow>> {
+        while self.events.is_empty() {
+            let Some(day) = self.days.last().copied() else {
+                return Ok(None);
+            };
+            let first = EventId::from_bytes(self.oldest.to_be_bytes());
+            let last = DeliveryId::from_bytes(self.next.to_be_bytes()).event_id();
+            for (key, row) in self.chunk(day, key::events(self.tenant, first, last))? {
+                let malformed = || piece::malformed(&key);
+                let id = key::event_of(&key).ok_or_else(malformed)?;
+                let row = self.state.join(day, &key, &row)?;
+                let row = EventRow::read(self.tenant.clone(), id, &row).map_err(|_| malformed())?;
+                self.passed(number(id.to_bytes()));
+                self.events.push(row);
+            }
+            self.events.reverse();
+        }
+        let event = self.events.pop();
+        if let Some(row) = &event {
+            self.looked_at = Some(number(row.event.id.to_bytes()));
+            self.rows += 1;
+        }
+        Ok(event)
+    }
+
+    /// The next delivery; none at the end and when the walk is spent.
+    pub(super) fn next_delivery(&mut self) -> Result<Option<DeliveryRow>> {
+        let row = match self.subscription {
+            Some(subscription) => self.next_of_subscription(subscription)?,
+            None => self.next_of_events()?,
+        };
+        if let Some(row) = &row {
+            self.looked_at = Some(number(row.delivery.id.to_bytes()));
+            self.rows += 1;
+        }
+        Ok(row)
+    }
+
+    fn next_of_subscription(&mut self, id: SubscriptionId) -> Result<Option<DeliveryRow>> {
+        while self.deliveries.is_empty() {
+            let Some(day) = self.days.last().copied() else {
+                return Ok(None);
+            };
+            let first = DeliveryId::from_bytes(self.oldest.to_be_bytes());
+            let last = DeliveryId::from_bytes(self.next.to_be_bytes());
+            for (key, row) in self.chunk(day, key::deliveries(id, first, last))? {
+                let malformed = || piece::malformed(&key);
+                let delivery = key::delivery_of(&key).ok_or_else(malformed)?;
+                let row = DeliveryRow::read(id, delivery, &row).map_err(|_| malformed())?;
+                self.passed(number(delivery.to_bytes()));
+                if row.tenant == *self.tenant {
+                    self.deliveries.push(row);
+                }
+            }
+            self.deliveries.reverse();
+        }
+        Ok(self.deliveries.pop())
+    }
+
+    fn next_of_events(&mut self) -> Result<Option<DeliveryRow>> {
+        loop {
+            while let Some((id, subscription)) = self.places.pop() {
+                if let Some(row) = self.state.delivery_row(subscription, id)? {
+                    return Ok(Some(row));
+                }
+            }
+            let Some(event) = self.next_event()? else {
+                return Ok(None);
+            };
+            self.expand(&event);
+            // Events without deliveries count, too.
+            if self.places.is_empty() && self.is_spent() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Queues an event's deliveries.
+    fn expand(&mut self, row: &EventRow) {
+        let deliveries = (0..=u16::MAX).zip(&row.subscriptions);
+        let deliveries = deliveries
+            .map(|(ordinal, subscription)| (DeliveryId::new(row.event.id, ordinal), *subscription));
+        let within = self.oldest..=self.newest;
+        self.places
+            .extend(deliveries.filter(|(id, _)| within.contains(&number(id.to_bytes()))));
+    }
+
+    /// Reads on within a day; forgets the day when there is no more of it.
+    fn chunk(&mut self, day: Day, bounds: Bounds) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = Vec::new();
+        if let Some(partition) = self.state.days.get(day)? {
+            partition
+                .scan(bounds, Order::Backwards, &mut |key, row| {
+                    rows.push((key.to_vec(), row.to_vec()));
+                    if rows.len() < CHUNK {
+                        Step::Continue(())
+                    } else {
+                        Step::Break(())
+                    }
+                })
+                .map_err(from_kv)?;
+        }
+        if rows.len() < CHUNK {
+            self.days.pop();
+        }
+        Ok(rows)
+    }
+
+    /// Reads on before this id.
+    fn passed(&mut self, id: u128) {
+        match id.checked_sub(1) {
+            Some(next) => self.next = next,
+            None => self.days.clear(),
+        }
+    }
+}
+
+fn number(id: [u8; 16]) -> u128 {
+    u128::from_be_bytes(id)
+}
+
+/// The smallest id of this time or later, in whole milliseconds as ids have
+/// them.
+fn first_id(time: Timestamp) -> u128 {
+    let millis = time.as_micros().div_ceil(1_000).min((1 << 48) - 1);
+    u128::from(millis) << 80
+}
+
+fn day_of(id: u128) -> Day {
+    Day::of_event(EventId::from_bytes(id.to_be_bytes()))
+}

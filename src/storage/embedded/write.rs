@@ -1,0 +1,53 @@
+//! What callers ask of the committer.
+
+use tokio::sync::oneshot;
+
+use super::{accept::Accepting, change::CatalogChange};
+use crate::{
+    domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
+    storage::{Accepted, AttemptRecord, Created, DeliveryChange, Result},
+};
+
+/// Where the answer to a write goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// A write that waits to become durable.
+pub(super) enum Write {
+    /// Events to be taken in.
+    Accept(Accepting, Reply<Vec<Accepted>>),
+    /// Attempts that were made.
+    Record(Vec<AttemptRecord>, Reply<()>),
+    /// A delivery to be changed by hand.
+    Change(Change, Reply<Delivery>),
+    /// Waiting deliveries to be cancelled.
+    CancelPending(CancelPending, Reply<usize>),
+    /// A change of a subscription.
+    Catalog(CatalogChange, Reply<Created>),
+}
+
+/// See [`crate::storage::Log::change_delivery`].
+pub(super) struct Change {
+    pub(super) tenant: TenantId,
+    pub(super) id: DeliveryId,
+    pub(super) what: DeliveryChange,
+    pub(super) now: Timestamp,
+}
+
+/// See [`crate::storage::Queue::cancel_pending`].
+pub(super) struct CancelPending {
+    pub(super) subscription: SubscriptionId,
+    pub(super) limit: usize,
+    pub(super) now: Timestamp,
+}
+
+impl Write {
+    /// How much of a group it takes; `None` if it is a group by itself.
+    pub(super) fn weight(&self) -> Option<usize> {
+        match self {
+            Self::Accept(call, _) => Some(call.events.len()),
+            Self::Record(records, _) => Some(records.len()),
+            Self::Change(..) => Some(1),
+            Self::CancelPending(..) | Self::Catalog(..) => None,
+        }
+    }
+}
