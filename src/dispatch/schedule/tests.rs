@@ -454,7 +454,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn every_delivery_is_sent_once_it_is_due_and_never_twice_at_once(
