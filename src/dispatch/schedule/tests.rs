@@ -20,7 +20,7 @@ const SETTINGS: Settings = Settings {
     max_waiting_bytes: 0,
 };
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Events are accepted for the subscriptions of the bits.
     Accept {
@@ -162,7 +162,7 @@ impl World {
             events: 0,
         };
         for n in 0..backlog {
-            world.accept(1 << (n % 2), (n % 7) as u8);
+            world.accept(1 << (n % 2), [0, 2, 5][n % 3]);
         }
         world.schedule.max_lanes = 2;
         world.hints.clear();
