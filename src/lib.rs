@@ -3,11 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bootstrap;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dispatch;
 pub mod domain;
+pub mod grpc;
 pub mod proto;
 pub mod storage;
 pub mod telemetry;

@@ -1,7 +1,18 @@
 //! Integration tests, one binary.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(
+    unreachable_pub,
+    reason = "the support code is as public as a test gets"
+)]
+
 mod architecture;
 mod chart;
 mod commands;
+mod delivery;
+mod durability;
+mod grpcurl;
+mod lifecycle;
 mod readme;
 mod source;
+mod support;

@@ -1,0 +1,9 @@
+//! Puts the parts together: opens the store, spawns the tasks, serves, drains.
+//! The only module that knows all the others.
+
+mod lifecycle;
+mod server;
+mod source;
+
+pub use server::{Server, serve};
+pub use source::{SystemClock, SystemRandom};

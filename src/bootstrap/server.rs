@@ -1,0 +1,183 @@
+//! The running server, from opening the store to letting go of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    SystemClock, SystemRandom,
+    lifecycle::{Deadline, Signals},
+};
+use crate::{
+    config::Config,
+    control::Control,
+    dispatch::{self, Dispatcher, HttpTransport},
+    grpc,
+    storage::{Engine, Health, embedded},
+};
+
+/// What is kept of the deadline to close the store when all else is cut off.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Serves until a signal comes, then drains.
+///
+/// Fails if the server cannot start, or if the store can no longer acknowledge
+/// writes.
+pub async fn serve(config: Config) -> Result<()> {
+    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    let mut server = Server::start(&config).await?;
+    let failure = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "draining");
+            None
+        }
+        reason = server.failed() => {
+            tracing::error!(reason, "failed");
+            Some(reason)
+        }
+    };
+    tokio::select! {
+        () = server.stop(config.shutdown.deadline) => {}
+        signal = signals.next() => tracing::warn!(signal, "cut off by a second signal"),
+    }
+    match failure {
+        Some(reason) => bail!("{reason}"),
+        None => Ok(()),
+    }
+}
+
+/// A server that takes calls and delivers.
+pub struct Server {
+    address: SocketAddr,
+    store: Arc<dyn Engine>,
+    dispatcher: Dispatcher,
+    draining: CancellationToken,
+    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    readiness: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the store and begins to serve.
+    pub async fn start(config: &Config) -> Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let random = Arc::new(SystemRandom);
+        let settings = embedded::Settings {
+            dir: config.storage.data_dir.clone(),
+            cache_bytes: config.storage.cache_size,
+        };
+        let store = embedded::open(settings, clock.clone()).await?;
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+        let address = listener.local_addr()?;
+
+        let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
+        let dispatcher = dispatch::start(
+            store.clone(),
+            transport,
+            clock.clone(),
+            random.clone(),
+            dispatch::Settings {
+                max_in_flight: config.delivery.max_in_flight,
+                ..Default::default()
+            },
+        );
+        let limits = crate::control::Limits {
+            max_payload_bytes: config.limits.max_payload_size,
+            max_batch_bytes: config.limits.max_batch_size,
+            max_batch_events: config.limits.max_batch_events,
+        };
+        let control = Arc::new(Control::new(store.clone(), clock, random, limits));
+
+        let draining = CancellationToken::new();
+        let (ready, is_ready) = watch::channel(true);
+        let readiness = tokio::spawn(follow(store.health(), draining.clone(), ready));
+        let settings = grpc::Settings {
+            max_concurrent_streams: config.server.max_concurrent_streams,
+        };
+        let grpc = tokio::spawn(grpc::serve(
+            listener,
+            control,
+            is_ready,
+            draining.clone(),
+            settings,
+        ));
+        tracing::info!(%address, data_dir = %config.storage.data_dir.display(), "listening");
+        Ok(Self {
+            address,
+            store,
+            dispatcher,
+            draining,
+            grpc,
+            readiness,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until the server cannot go on, and says why.
+    pub async fn failed(&mut self) -> String {
+        let mut health = self.store.health();
+        let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
+        tokio::select! {
+            ended = &mut self.grpc => match ended {
+                Ok(Ok(())) => "the gRPC server ended".to_owned(),
+                Ok(Err(error)) => format!("the gRPC server failed: {error}"),
+                Err(error) => format!("the gRPC server failed: {error}"),
+            },
+            health = failed => match health.as_deref() {
+                Ok(Health::Failed(reason)) => format!("the store failed: {reason}"),
+                _ => "the store is gone".to_owned(),
+            },
+        }
+    }
+
+    /// Turns not ready, takes nothing new, lets what is under way finish until
+    /// shortly before the deadline, and closes the store.
+    pub async fn stop(self, deadline: Duration) {
+        let deadline = Deadline::within(deadline);
+        self.draining.cancel();
+        let left = deadline.left().saturating_sub(CLOSING);
+        let calls = self.grpc.abort_handle();
+        let finish_calls = async {
+            // It has ended already if its end is the reason to stop.
+            if !calls.is_finished() && timeout(left, self.grpc).await.is_err() {
+                tracing::warn!("calls were cut off at the deadline");
+                calls.abort();
+            }
+        };
+        tokio::join!(finish_calls, self.dispatcher.drain(left));
+        self.readiness.abort();
+        if timeout(deadline.left().max(CLOSING), self.store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the store was not closed in time; it is recovered at the next start");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Keeps readiness true to the store and to the drain.
+async fn follow(
+    mut health: watch::Receiver<Health>,
+    draining: CancellationToken,
+    ready: watch::Sender<bool>,
+) {
+    loop {
+        let writable = *health.borrow_and_update() == Health::Writable;
+        ready.send_replace(writable && !draining.is_cancelled());
+        tokio::select! {
+            () = draining.cancelled() => break,
+            changed = health.changed() => if changed.is_err() {
+                break;
+            },
+        }
+    }
+    ready.send_replace(false);
+}

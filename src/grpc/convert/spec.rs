@@ -1,0 +1,131 @@
+//! What the owner of a subscription decides, field by field.
+
+use super::{Fields, from_duration, retry_policy::from_retry_policy};
+use crate::{
+    control::SpecPatch,
+    domain::{
+        CustomHeaders, EventPatterns, Labels, PayloadFormat, SignatureScheme, SubscriptionSpec,
+        Timeout,
+    },
+    proto,
+};
+
+/// The fields that a mask may name.
+pub(super) const MUTABLE: [&str; 10] = [
+    "url",
+    "events",
+    "description",
+    "headers",
+    "labels",
+    "retry_policy",
+    "timeout",
+    "max_in_flight",
+    "payload_format",
+    "signature_schemes",
+];
+
+/// Checks the fields that are named and notes what is wrong with them.
+pub(super) fn from_spec(
+    fields: &mut Fields,
+    subscription: proto::Subscription,
+    named: impl Fn(&str) -> bool,
+) -> SpecPatch {
+    let mut patch = SpecPatch::default();
+    if named("url") {
+        patch.url = fields.parse("url", &subscription.url);
+    }
+    if named("events") {
+        patch.events = from_events(fields, &subscription.events);
+    }
+    if named("description") {
+        let description = SubscriptionSpec::check_description(subscription.description);
+        patch.description = fields.check("description", description);
+    }
+    if named("headers") {
+        patch.headers = fields.check("headers", CustomHeaders::new(subscription.headers));
+    }
+    if named("labels") {
+        let labels = Labels::new(subscription.labels.into_iter().collect());
+        patch.labels = fields.check("labels", labels);
+    }
+    if named("retry_policy") {
+        patch.retry_policy = from_retry_policy(fields, subscription.retry_policy);
+    }
+    if named("timeout") {
+        patch.timeout = match subscription.timeout {
+            None => Some(Timeout::default()),
+            Some(timeout) => {
+                let timeout = from_duration(timeout).and_then(Timeout::new);
+                fields.check("timeout", timeout)
+            }
+        };
+    }
+    if named("max_in_flight") {
+        let checked = SubscriptionSpec::check_max_in_flight(subscription.max_in_flight);
+        patch.max_in_flight = fields.check("max_in_flight", checked);
+    }
+    if named("payload_format") {
+        patch.payload_format = from_payload_format(fields, subscription.payload_format);
+    }
+    if named("signature_schemes") {
+        patch.signature_schemes = Some(from_schemes(fields, &subscription.signature_schemes));
+    }
+    patch
+}
+
+/// Refuses what cannot be had yet, so that nobody relies on it.
+pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subscription) {
+    if subscription.rate_limit.is_some() {
+        fields.add("rate_limit", "must be unset: it is not available yet");
+    }
+    if subscription.ordered {
+        fields.add("ordered", "must be false: it is not available yet");
+    }
+    if !subscription.filter.is_empty() {
+        fields.add("filter", "must be empty: it is not available yet");
+    }
+}
+
+fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> {
+    let patterns = fields.parse_each("events", events);
+    if patterns.len() < events.len() {
+        return None;
+    }
+    fields.check("events", EventPatterns::new(patterns))
+}
+
+fn from_payload_format(fields: &mut Fields, format: i32) -> Option<PayloadFormat> {
+    match proto::PayloadFormat::try_from(format) {
+        Ok(proto::PayloadFormat::Unspecified | proto::PayloadFormat::Envelope) => {
+            Some(PayloadFormat::Envelope)
+        }
+        Ok(other) => {
+            let name = other.as_str_name();
+            let wrong =
+                format_args!("must be PAYLOAD_FORMAT_ENVELOPE: {name} is not available yet");
+            fields.add("payload_format", wrong);
+            None
+        }
+        Err(_) => {
+            fields.add("payload_format", "must be PAYLOAD_FORMAT_ENVELOPE");
+            None
+        }
+    }
+}
+
+fn from_schemes(fields: &mut Fields, schemes: &[i32]) -> Vec<SignatureScheme> {
+    let mut checked = Vec::with_capacity(schemes.len());
+    for (n, scheme) in schemes.iter().enumerate() {
+        match proto::SignatureScheme::try_from(*scheme) {
+            Ok(proto::SignatureScheme::StandardWebhooks) => {
+                checked.push(SignatureScheme::StandardWebhooks);
+            }
+            Ok(proto::SignatureScheme::Sha256Body) => checked.push(SignatureScheme::Sha256Body),
+            Ok(proto::SignatureScheme::Unspecified) | Err(_) => fields.add(
+                format_args!("signature_schemes[{n}]"),
+                "must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS or SIGNATURE_SCHEME_SHA256_BODY",
+            ),
+        }
+    }
+    SubscriptionSpec::schemes_or_default(checked)
+}

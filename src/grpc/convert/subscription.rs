@@ -1,0 +1,272 @@
+//! Subscriptions.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Fields, from_duration,
+    retry_policy::to_retry_policy,
+    spec::{MUTABLE, from_spec, refuse_unavailable},
+    to_duration, to_timestamp,
+};
+use crate::{
+    control::{CreateSubscription, Error, List, Listed, Rotated, UpdateSubscription},
+    domain::{
+        EventType, LiveSecrets, PayloadFormat, Secret, SignatureScheme, State, StateCode,
+        StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
+    },
+    proto::{
+        self, CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
+        ListSubscriptionsRequest, ListSubscriptionsResponse, RotateSubscriptionSecretRequest,
+        RotateSubscriptionSecretResponse, SubscriptionState, TestSubscriptionRequest,
+        UpdateSubscriptionRequest,
+    },
+};
+
+const MAX_REQUEST_ID: usize = 128;
+const DEFAULT_TEST_TYPE: &str = "postrider.test";
+
+/// Checks a `CreateSubscription` request.
+pub(in crate::grpc) fn from_create(
+    request: CreateSubscriptionRequest,
+) -> Result<CreateSubscription, Error> {
+    let Some(subscription) = request.subscription else {
+        return Err(Error::invalid("subscription", "is required"));
+    };
+    let mut fields = Fields::default();
+    if request.request_id.len() > MAX_REQUEST_ID {
+        let wrong = format_args!("must be at most {MAX_REQUEST_ID} bytes");
+        fields.add("request_id", wrong);
+    }
+    fields.go_to("subscription.");
+    refuse_unavailable(&mut fields, &subscription);
+    let secret = fields.parse_optional("secret", &subscription.secret);
+    let patch = from_spec(&mut fields, subscription, |_| true);
+    fields.finish(|| {
+        let spec = SubscriptionSpec::new(patch.url.clone()?, patch.events.clone()?);
+        Some(CreateSubscription {
+            spec: patch.apply(spec),
+            secret,
+            request_id: (!request.request_id.is_empty()).then_some(request.request_id),
+            validate_only: request.validate_only,
+        })
+    })
+}
+
+/// Checks a `ListSubscriptions` request.
+pub(in crate::grpc) fn from_list(request: ListSubscriptionsRequest) -> Result<List, Error> {
+    let mut fields = Fields::default();
+    let page_size = List::check_size(request.page_size, fields.violations());
+    fields.finish(|| {
+        Some(List {
+            page_size,
+            page_token: request.page_token,
+        })
+    })
+}
+
+/// Checks an `UpdateSubscription` request.
+pub(in crate::grpc) fn from_update(
+    request: UpdateSubscriptionRequest,
+) -> Result<UpdateSubscription, Error> {
+    let Some(subscription) = request.subscription else {
+        return Err(Error::invalid("subscription", "is required"));
+    };
+    let paths = request.update_mask.unwrap_or_default().paths;
+    let mut fields = Fields::default();
+    check_mask(&mut fields, &paths);
+    fields.go_to("subscription.");
+    refuse_unavailable(&mut fields, &subscription);
+    let id = fields.parse("id", &subscription.id);
+    let expected = from_etag(&mut fields, &subscription.etag);
+    let patch = from_spec(&mut fields, subscription, |name| {
+        paths.iter().any(|path| path == name || path == "*")
+    });
+    fields.finish(|| {
+        Some(UpdateSubscription {
+            id: id?,
+            expected,
+            patch,
+            validate_only: request.validate_only,
+        })
+    })
+}
+
+fn check_mask(fields: &mut Fields, paths: &[String]) {
+    let known = MUTABLE.join(", ");
+    if paths.is_empty() {
+        let wrong = format_args!("is required: some of {known}, or *");
+        fields.add("update_mask", wrong);
+    }
+    for path in paths {
+        if path != "*" && !MUTABLE.contains(&path.as_str()) {
+            let wrong = format_args!("must name some of {known}, or *, not \"{path}\"");
+            fields.add("update_mask", wrong);
+        }
+    }
+}
+
+/// Checks a `DeleteSubscription` request.
+pub(in crate::grpc) fn from_delete(
+    request: &DeleteSubscriptionRequest,
+) -> Result<(SubscriptionId, Option<Version>), Error> {
+    let mut fields = Fields::default();
+    let id = fields.parse("id", &request.id);
+    let expected = from_etag(&mut fields, &request.etag);
+    fields.finish(|| Some((id?, expected)))
+}
+
+/// Checks a `DisableSubscription` request.
+pub(in crate::grpc) fn from_disable(
+    request: DisableSubscriptionRequest,
+) -> Result<(SubscriptionId, String), Error> {
+    let mut fields = Fields::default();
+    let id = fields.parse("id", &request.id);
+    let message = fields.check("message", StateReason::check_message(request.message));
+    fields.finish(|| Some((id?, message?)))
+}
+
+/// Checks a `RotateSubscriptionSecret` request.
+pub(in crate::grpc) fn from_rotate(
+    request: &RotateSubscriptionSecretRequest,
+) -> Result<(SubscriptionId, Option<Secret>, Duration), Error> {
+    let mut fields = Fields::default();
+    let id = fields.parse("id", &request.id);
+    let secret = fields.parse_optional("secret", &request.secret);
+    let overlap = match request.overlap {
+        None => Some(LiveSecrets::DEFAULT_OVERLAP),
+        Some(overlap) => fields.check("overlap", from_duration(overlap)),
+    };
+    if overlap.is_some_and(|overlap| overlap > LiveSecrets::MAX_OVERLAP) {
+        fields.add("overlap", "must be 0 to 7 days");
+    }
+    fields.finish(|| Some((id?, secret, overlap?)))
+}
+
+/// Checks a `TestSubscription` request.
+pub(in crate::grpc) fn from_test(
+    request: &TestSubscriptionRequest,
+) -> Result<(SubscriptionId, EventType), Error> {
+    let mut fields = Fields::default();
+    let id = fields.parse("id", &request.id);
+    let event_type = match request.event_type.as_str() {
+        "" => DEFAULT_TEST_TYPE,
+        event_type => event_type,
+    };
+    let event_type = fields.parse("event_type", event_type);
+    fields.finish(|| Some((id?, event_type?)))
+}
+
+fn to_etag(version: Version) -> String {
+    format!("v{}", version.0)
+}
+
+fn from_etag(fields: &mut Fields, etag: &str) -> Option<Version> {
+    if etag.is_empty() {
+        return None;
+    }
+    let version = etag
+        .strip_prefix('v')
+        .and_then(|digits| digits.parse().ok());
+    if version.is_none() {
+        fields.add("etag", "must be the etag of an earlier reply");
+    }
+    version.map(Version)
+}
+
+/// The subscription as a message, its secret left out.
+pub(in crate::grpc) fn to_subscription(subscription: &Subscription) -> proto::Subscription {
+    let spec = &subscription.spec;
+    proto::Subscription {
+        id: subscription.id.to_string(),
+        tenant: subscription.tenant.to_string(),
+        url: spec.url.to_string(),
+        events: spec
+            .events
+            .as_slice()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        secret: String::new(),
+        description: spec.description.clone(),
+        headers: spec.headers.as_map().clone().into_iter().collect(),
+        labels: spec.labels.as_map().clone().into_iter().collect(),
+        state: to_state(subscription.state).into(),
+        state_reason: Some(to_state_reason(&subscription.state_reason)),
+        retry_policy: Some(to_retry_policy(&spec.retry_policy)),
+        timeout: Some(to_duration(spec.timeout.as_duration())),
+        max_in_flight: spec.max_in_flight.get(),
+        rate_limit: None,
+        ordered: false,
+        payload_format: to_payload_format(spec.payload_format).into(),
+        signature_schemes: spec
+            .signature_schemes
+            .iter()
+            .map(|scheme| to_scheme(*scheme).into())
+            .collect(),
+        filter: String::new(),
+        etag: to_etag(subscription.version),
+        create_time: Some(to_timestamp(subscription.create_time)),
+        update_time: Some(to_timestamp(subscription.update_time)),
+    }
+}
+
+/// The subscription as a message that shows its newest secret.
+pub(in crate::grpc) fn to_secret_showing(subscription: &Subscription) -> proto::Subscription {
+    proto::Subscription {
+        secret: subscription.secrets.newest().expose().to_owned(),
+        ..to_subscription(subscription)
+    }
+}
+
+/// The answer to a rotation.
+pub(in crate::grpc) fn to_rotated(rotated: &Rotated) -> RotateSubscriptionSecretResponse {
+    RotateSubscriptionSecretResponse {
+        subscription: Some(to_secret_showing(&rotated.subscription)),
+        live_secrets: i32::try_from(rotated.live_secrets).unwrap_or(i32::MAX),
+    }
+}
+
+/// A page of subscriptions.
+pub(in crate::grpc) fn to_listed(listed: &Listed<Arc<Subscription>>) -> ListSubscriptionsResponse {
+    let shown = listed
+        .items
+        .iter()
+        .map(|subscription| to_subscription(subscription));
+    ListSubscriptionsResponse {
+        subscriptions: shown.collect(),
+        next_page_token: listed.next_page_token.clone(),
+    }
+}
+
+fn to_state(state: State) -> SubscriptionState {
+    match state {
+        State::Active => SubscriptionState::Active,
+        State::Disabled => SubscriptionState::Disabled,
+    }
+}
+
+fn to_state_reason(reason: &StateReason) -> proto::StateReason {
+    let code = match reason.code {
+        StateCode::Created => "CREATED",
+        StateCode::Requested => "REQUESTED",
+        StateCode::Gone => "GONE",
+    };
+    proto::StateReason {
+        code: code.to_owned(),
+        message: reason.message.clone(),
+        since_time: Some(to_timestamp(reason.since)),
+    }
+}
+
+fn to_payload_format(format: PayloadFormat) -> proto::PayloadFormat {
+    match format {
+        PayloadFormat::Envelope => proto::PayloadFormat::Envelope,
+    }
+}
+
+fn to_scheme(scheme: SignatureScheme) -> proto::SignatureScheme {
+    match scheme {
+        SignatureScheme::StandardWebhooks => proto::SignatureScheme::StandardWebhooks,
+        SignatureScheme::Sha256Body => proto::SignatureScheme::Sha256Body,
+    }
+}

@@ -1,0 +1,118 @@
+//! `DeliveryService`: convert, call, convert.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream::BoxStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{delivery, filter, from_id, tail},
+    status::to_status,
+    tenant,
+};
+use crate::{
+    control::Control,
+    proto::{
+        CancelDeliveryRequest, Delivery, GetDeliveryRequest, ListAttemptsRequest,
+        ListAttemptsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RetryDeliveryRequest,
+        TailDeliveriesRequest, TailDeliveriesResponse, delivery_service_server::DeliveryService,
+    },
+};
+
+/// The service over the use cases.
+pub(super) struct Deliveries {
+    control: Arc<Control>,
+    draining: CancellationToken,
+}
+
+impl Deliveries {
+    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
+        Self { control, draining }
+    }
+}
+
+#[tonic::async_trait]
+impl DeliveryService for Deliveries {
+    async fn get_delivery(
+        &self,
+        request: Request<GetDeliveryRequest>,
+    ) -> Result<Response<Delivery>, Status> {
+        let tenant = tenant(&request);
+        let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
+        let found = self.control.delivery(&tenant, id).await;
+        Ok(Response::new(delivery::to_delivery(
+            &found.map_err(to_status)?,
+        )))
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Result<Response<ListDeliveriesResponse>, Status> {
+        let tenant = tenant(&request);
+        let (filter, list) =
+            filter::from_list_deliveries(request.into_inner()).map_err(to_status)?;
+        let listed = self.control.list_deliveries(&tenant, &filter, &list).await;
+        let listed = listed.map_err(to_status)?;
+        Ok(Response::new(ListDeliveriesResponse {
+            deliveries: listed.items.iter().map(delivery::to_delivery).collect(),
+            next_page_token: listed.next_page_token,
+        }))
+    }
+
+    async fn list_attempts(
+        &self,
+        request: Request<ListAttemptsRequest>,
+    ) -> Result<Response<ListAttemptsResponse>, Status> {
+        let tenant = tenant(&request);
+        let (filter, list) = filter::from_list_attempts(request.into_inner()).map_err(to_status)?;
+        let listed = self.control.list_attempts(&tenant, &filter, &list).await;
+        let listed = listed.map_err(to_status)?;
+        let attempts = listed
+            .items
+            .iter()
+            .map(|attempt| delivery::to_attempt(attempt));
+        Ok(Response::new(ListAttemptsResponse {
+            attempts: attempts.collect(),
+            next_page_token: listed.next_page_token,
+        }))
+    }
+
+    async fn retry_delivery(
+        &self,
+        request: Request<RetryDeliveryRequest>,
+    ) -> Result<Response<Delivery>, Status> {
+        let tenant = tenant(&request);
+        let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
+        let retried = self.control.retry(&tenant, id).await.map_err(to_status)?;
+        Ok(Response::new(delivery::to_delivery(&retried)))
+    }
+
+    async fn cancel_delivery(
+        &self,
+        request: Request<CancelDeliveryRequest>,
+    ) -> Result<Response<Delivery>, Status> {
+        let tenant = tenant(&request);
+        let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
+        let cancelled = self.control.cancel(&tenant, id).await.map_err(to_status)?;
+        Ok(Response::new(delivery::to_delivery(&cancelled)))
+    }
+
+    type TailDeliveriesStream = BoxStream<'static, Result<TailDeliveriesResponse, Status>>;
+
+    async fn tail_deliveries(
+        &self,
+        request: Request<TailDeliveriesRequest>,
+    ) -> Result<Response<Self::TailDeliveriesStream>, Status> {
+        let tenant = tenant(&request);
+        let tail = tail::from_tail(request.into_inner()).map_err(to_status)?;
+        let steps = self
+            .control
+            .tail(&tenant, tail, self.draining.clone())
+            .await;
+        let steps = steps.map_err(to_status)?;
+        let responses = steps.map(|step| step.map(tail::to_response).map_err(to_status));
+        Ok(Response::new(responses.boxed()))
+    }
+}

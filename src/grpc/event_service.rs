@@ -1,0 +1,99 @@
+//! `EventService`: convert, call, convert.
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{convert::event, publish_stream, status::to_status, tenant};
+use crate::{
+    control::Control,
+    proto::{
+        BatchPublishEventsRequest, BatchPublishEventsResponse, Event, GetEventRequest,
+        ListEventsRequest, ListEventsResponse, PublishEventRequest, PublishEventResponse,
+        StreamPublishEventsRequest, StreamPublishEventsResponse,
+        event_service_server::EventService,
+    },
+};
+
+/// The service over the use cases.
+pub(super) struct Events {
+    control: Arc<Control>,
+    draining: CancellationToken,
+}
+
+impl Events {
+    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
+        Self { control, draining }
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for Events {
+    async fn publish_event(
+        &self,
+        request: Request<PublishEventRequest>,
+    ) -> Result<Response<PublishEventResponse>, Status> {
+        let tenant = tenant(&request);
+        let event = event::from_publish(request.into_inner().event, &self.control);
+        let published = self.control.publish(&tenant, event.map_err(to_status)?);
+        let published = published.await.map_err(to_status)?;
+        Ok(Response::new(event::to_published(published)))
+    }
+
+    async fn batch_publish_events(
+        &self,
+        request: Request<BatchPublishEventsRequest>,
+    ) -> Result<Response<BatchPublishEventsResponse>, Status> {
+        let tenant = tenant(&request);
+        let events = event::from_batch(request.into_inner(), &self.control);
+        let published = self
+            .control
+            .publish_batch(&tenant, events.map_err(to_status)?);
+        let published = published.await.map_err(to_status)?;
+        Ok(Response::new(BatchPublishEventsResponse {
+            results: published.into_iter().map(event::to_published).collect(),
+        }))
+    }
+
+    type StreamPublishEventsStream =
+        BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
+
+    async fn stream_publish_events(
+        &self,
+        request: Request<Streaming<StreamPublishEventsRequest>>,
+    ) -> Result<Response<Self::StreamPublishEventsStream>, Status> {
+        let tenant = tenant(&request);
+        let (control, draining) = (self.control.clone(), self.draining.clone());
+        let answers = publish_stream::answers(control, tenant, request.into_inner(), draining);
+        Ok(Response::new(answers))
+    }
+
+    async fn get_event(
+        &self,
+        request: Request<GetEventRequest>,
+    ) -> Result<Response<Event>, Status> {
+        let tenant = tenant(&request);
+        let (id, view) = event::from_get(&request.into_inner()).map_err(to_status)?;
+        let event = self.control.event(&tenant, id, view).await;
+        Ok(Response::new(event::to_event(
+            event.map_err(to_status)?,
+            view,
+        )))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
+        let tenant = tenant(&request);
+        let (filter, view, list) = event::from_list(request.into_inner()).map_err(to_status)?;
+        let listed = self
+            .control
+            .list_events(&tenant, &filter, view, &list)
+            .await;
+        let listed = listed.map_err(to_status)?;
+        Ok(Response::new(event::to_listed(listed, view)))
+    }
+}

@@ -1,0 +1,103 @@
+//! `grpc.health.v1.Health` with the services `liveness` (the process turns),
+//! `readiness` (it takes writes) and `""`, which is readiness.
+
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
+};
+
+/// The health service.
+#[derive(Clone)]
+pub(super) struct Health {
+    ready: watch::Receiver<bool>,
+    draining: CancellationToken,
+}
+
+enum Service {
+    Liveness,
+    Readiness,
+}
+
+impl Health {
+    pub(super) fn new(ready: watch::Receiver<bool>, draining: CancellationToken) -> Self {
+        Self { ready, draining }
+    }
+
+    pub(super) fn into_server(self) -> health_server::HealthServer<Self> {
+        health_server::HealthServer::new(self)
+    }
+}
+
+fn service(name: &str) -> Option<Service> {
+    match name {
+        "liveness" => Some(Service::Liveness),
+        "" | "readiness" => Some(Service::Readiness),
+        _ => None,
+    }
+}
+
+fn readiness(ready: bool) -> ServingStatus {
+    if ready {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    }
+}
+
+fn to_response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let status = match service(&request.get_ref().service) {
+            Some(Service::Liveness) => ServingStatus::Serving,
+            Some(Service::Readiness) => readiness(*self.ready.borrow()),
+            None => {
+                return Err(Status::not_found(
+                    "service must be \"liveness\", \"readiness\" or empty",
+                ));
+            }
+        };
+        Ok(Response::new(to_response(status)))
+    }
+
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    /// Tells the status and each change of it. Ends with the server: its last
+    /// word on readiness is that there is none.
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let lasting = |status| stream::once(async move { status }).chain(stream::pending());
+        let (statuses, last) = match service(&request.get_ref().service) {
+            Some(Service::Liveness) => (lasting(ServingStatus::Serving).boxed(), None),
+            Some(Service::Readiness) => {
+                let statuses = WatchStream::new(self.ready.clone()).map(readiness);
+                (statuses.boxed(), Some(ServingStatus::NotServing))
+            }
+            // The protocol wants an answer here, as the service may come yet.
+            None => (lasting(ServingStatus::ServiceUnknown).boxed(), None),
+        };
+        let statuses = statuses
+            .take_until(self.draining.clone().cancelled_owned())
+            .chain(stream::iter(last));
+        Ok(Response::new(
+            statuses.map(|status| Ok(to_response(status))).boxed(),
+        ))
+    }
+}

@@ -1,0 +1,200 @@
+//! The one table from errors to what a caller is told: gRPC code, reason and
+//! details. The cause of an internal error is logged here and told to nobody.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    control::{Error, Resource},
+    domain::{NotChangeable, Violation},
+    proto::{FieldViolation, Refusal},
+};
+
+const DOMAIN: &str = "postrider";
+const RETRY_SOON: Duration = Duration::from_secs(1);
+const RETRY_WHEN_SPACE: Duration = Duration::from_secs(5);
+
+/// What a caller is told.
+struct Told {
+    code: Code,
+    reason: &'static str,
+    message: String,
+    violations: Vec<Violation>,
+    retry_delay: Option<Duration>,
+    resource: Option<Resource>,
+    metadata: HashMap<String, String>,
+}
+
+/// The error as the status of a call.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it ends here, and stands in map_err"
+)]
+pub(super) fn to_status(error: Error) -> Status {
+    let told = tell(&error);
+    let mut details = ErrorDetails::with_error_info(told.reason, DOMAIN, told.metadata);
+    for violation in told.violations {
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    if told.retry_delay.is_some() {
+        details.set_retry_info(told.retry_delay);
+    }
+    if let Some(resource) = told.resource {
+        let (kind, id) = name(resource);
+        details.set_resource_info(kind, id, "", "does not exist");
+    }
+    Status::with_error_details(told.code, told.message, details)
+}
+
+/// The error as the refusal of one event of a stream.
+pub(super) fn to_refusal(error: &Error) -> Refusal {
+    let told = tell(error);
+    let violations = told.violations.into_iter().map(|violation| FieldViolation {
+        field: violation.field,
+        description: violation.description,
+    });
+    Refusal {
+        code: told.code.into(),
+        reason: told.reason.to_owned(),
+        message: told.message,
+        field_violations: violations.collect(),
+        retry_delay: told.retry_delay.map(super::convert::to_duration),
+    }
+}
+
+fn tell(error: &Error) -> Told {
+    let told = |code, reason| Told {
+        code,
+        reason,
+        message: error.to_string(),
+        violations: Vec::new(),
+        retry_delay: None,
+        resource: None,
+        metadata: HashMap::new(),
+    };
+    match error {
+        Error::Invalid(violations) => Told {
+            message: sentence(violations),
+            violations: violations.clone(),
+            ..told(Code::InvalidArgument, "VALIDATION_FAILED")
+        },
+        Error::PayloadTooLarge { field, size, max } => Told {
+            violations: vec![Violation {
+                field: field.clone(),
+                description: format!("must be at most {max} bytes, is {size}"),
+            }],
+            ..told(Code::InvalidArgument, "PAYLOAD_TOO_LARGE")
+        },
+        Error::NotFound(resource) => {
+            let (kind, id) = name(*resource);
+            Told {
+                message: format!("{kind} {id} does not exist"),
+                resource: Some(*resource),
+                ..told(Code::NotFound, "NOT_FOUND")
+            }
+        }
+        Error::EtagMismatch => told(Code::Aborted, "ETAG_MISMATCH"),
+        Error::RequestIdReused => told(Code::AlreadyExists, "REQUEST_ID_REUSED"),
+        Error::KeyReused { index, first } => Told {
+            metadata: HashMap::from([
+                ("event_index".to_owned(), index.to_string()),
+                ("first_event_id".to_owned(), first.to_string()),
+            ]),
+            ..told(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED")
+        },
+        Error::SubscriptionDisabled => told(Code::FailedPrecondition, "SUBSCRIPTION_DISABLED"),
+        Error::NotChangeable(NotChangeable::Settled) => {
+            told(Code::FailedPrecondition, "DELIVERY_SETTLED")
+        }
+        Error::NotChangeable(NotChangeable::TooManyAttempts) => {
+            told(Code::FailedPrecondition, "TOO_MANY_ATTEMPTS")
+        }
+        Error::Contended => Told {
+            retry_delay: Some(RETRY_SOON),
+            ..told(Code::Aborted, "CONTENDED")
+        },
+        Error::TestPending(_) => told(Code::DeadlineExceeded, "TEST_PENDING"),
+        Error::DiskFull => Told {
+            retry_delay: Some(RETRY_WHEN_SPACE),
+            ..told(Code::ResourceExhausted, "DISK_FULL")
+        },
+        Error::Unavailable => Told {
+            retry_delay: Some(RETRY_SOON),
+            ..told(Code::Unavailable, "UNAVAILABLE")
+        },
+        Error::Internal(cause) => {
+            tracing::error!(error = cause as &dyn std::error::Error, "call failed");
+            told(Code::Internal, "INTERNAL")
+        }
+    }
+}
+
+fn name(resource: Resource) -> (&'static str, String) {
+    match resource {
+        Resource::Subscription(id) => ("subscription", id.to_string()),
+        Resource::Event(id) => ("event", id.to_string()),
+        Resource::Delivery(id) => ("delivery", id.to_string()),
+    }
+}
+
+/// All violations in one line, for whoever sees the message alone.
+fn sentence(violations: &[Violation]) -> String {
+    let parts = violations
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description));
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventId, Timestamp};
+    use crate::storage;
+
+    #[test]
+    fn every_error_has_its_code_reason_and_details() {
+        let event = EventId::new(Timestamp::from_secs(1), 0);
+        let errors = [
+            Error::invalid("subscription.url", "must name a host"),
+            Error::PayloadTooLarge {
+                field: "event.data".to_owned(),
+                size: 300,
+                max: 256,
+            },
+            Error::NotFound(Resource::Event(event)),
+            Error::EtagMismatch,
+            Error::RequestIdReused,
+            Error::KeyReused {
+                index: 3,
+                first: event,
+            },
+            Error::SubscriptionDisabled,
+            Error::NotChangeable(NotChangeable::Settled),
+            Error::NotChangeable(NotChangeable::TooManyAttempts),
+            Error::Contended,
+            Error::TestPending(event),
+            Error::DiskFull,
+            Error::Unavailable,
+            Error::Internal(storage::Error::Corrupt("secret detail".to_owned())),
+        ];
+        let lines = errors.map(|error| {
+            let status = to_status(error);
+            let details = status.get_error_details();
+            let reason = &details.error_info().expect("there always is one").reason;
+            let mut line = format!("{:?} {reason}: {}", status.code(), status.message());
+            if details.bad_request().is_some() {
+                line += " +BadRequest";
+            }
+            if details.retry_info().is_some() {
+                line += " +RetryInfo";
+            }
+            if details.resource_info().is_some() {
+                line += " +ResourceInfo";
+            }
+            line
+        });
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

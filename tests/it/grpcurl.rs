@@ -1,0 +1,174 @@
+//! The server as somebody with nothing but grpcurl sees it.
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::{Process, Receiver, within};
+
+/// What grpcurl printed, or what it said went wrong.
+async fn grpcurl(arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new("grpcurl");
+    command.arg("-plaintext").args(arguments);
+    let output = within("grpcurl", command.kill_on_drop(true).output())
+        .await
+        .expect("grpcurl is on the PATH; tests/run installs it");
+    let text = |bytes| String::from_utf8(bytes).expect("grpcurl prints UTF-8");
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+/// Calls a method of the package and returns its reply.
+async fn call(server: &Process, method: &str, request: &Value) -> Result<Value, String> {
+    let data = request.to_string();
+    let method = format!("postrider.v1.{method}");
+    let arguments = ["-d", &data, &server.address, &method];
+    let reply = grpcurl(&arguments).await?;
+    Ok(serde_json::from_str(&reply).expect("grpcurl prints JSON"))
+}
+
+#[tokio::test]
+async fn reflection_shows_every_service_and_describes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let listed = grpcurl(&[&server.address, "list"]).await.unwrap();
+    let services: Vec<_> = listed.lines().collect();
+    assert_eq!(
+        services,
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "postrider.v1.DeliveryService",
+            "postrider.v1.EventService",
+            "postrider.v1.SubscriptionService",
+        ]
+    );
+    for symbol in services
+        .iter()
+        .copied()
+        .chain(["postrider.v1.Attempt", "grpc.health.v1.HealthCheckRequest"])
+    {
+        let described = grpcurl(&[&server.address, "describe", symbol]).await;
+        assert!(described.is_ok(), "{symbol}: {described:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_answers_for_each_of_its_services() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    for service in ["", "liveness", "readiness"] {
+        let data = json!({ "service": service }).to_string();
+        let arguments = ["-d", &data, &server.address, "grpc.health.v1.Health/Check"];
+        let reply = grpcurl(&arguments).await.unwrap();
+        assert!(reply.contains("\"SERVING\""), "{service}: {reply}");
+    }
+    let data = r#"{"service":"unknown"}"#;
+    let arguments = ["-d", data, &server.address, "grpc.health.v1.Health/Check"];
+    let error = grpcurl(&arguments).await.unwrap_err();
+    assert!(error.contains("NotFound"), "{error}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_main_way_works_with_grpcurl_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    let request = json!({"subscription": {"url": receiver.url("/"), "events": ["order.*"]}});
+    let created = call(&server, "SubscriptionService/CreateSubscription", &request)
+        .await
+        .unwrap();
+    assert!(created["secret"].as_str().unwrap().starts_with("whsec_"));
+    let id = created["id"].as_str().unwrap();
+
+    let event = json!({"event": {"type": "order.shipped", "json": {"n": 3, "x": [1.5, null]}}});
+    let published = call(&server, "EventService/PublishEvent", &event)
+        .await
+        .unwrap();
+    assert_eq!(published["deliveryCount"], 1);
+    let request = receiver.wait_for(1).await.remove(0);
+    assert_eq!(request.json()["data"], event["event"]["json"]);
+
+    let shown = call(
+        &server,
+        "SubscriptionService/GetSubscription",
+        &json!({ "id": id }),
+    )
+    .await
+    .unwrap();
+    assert_eq!(shown["secret"], Value::Null);
+    let tested = call(
+        &server,
+        "SubscriptionService/TestSubscription",
+        &json!({ "id": id }),
+    )
+    .await
+    .unwrap();
+    assert_eq!(tested["attempt"]["responseStatus"], 204);
+    let rotate = json!({"id": id, "overlap": "3600s"});
+    let rotated = call(
+        &server,
+        "SubscriptionService/RotateSubscriptionSecret",
+        &rotate,
+    )
+    .await
+    .unwrap();
+    assert_eq!(rotated["liveSecrets"], 2);
+    call(&server, "EventService/PublishEvent", &event)
+        .await
+        .unwrap();
+    let signed = receiver.wait_for(3).await.remove(2);
+    assert_eq!(signed.header("webhook-signature").split(' ').count(), 2);
+
+    let update = json!({
+        "subscription": {"id": id, "events": ["invoice.*"], "etag": shown["etag"]},
+        "updateMask": "events",
+    });
+    let error = call(&server, "SubscriptionService/UpdateSubscription", &update)
+        .await
+        .unwrap_err();
+    assert!(error.contains("ETAG_MISMATCH"), "{error}");
+    call(
+        &server,
+        "SubscriptionService/DeleteSubscription",
+        &json!({ "id": id }),
+    )
+    .await
+    .unwrap();
+    let error = call(
+        &server,
+        "SubscriptionService/GetSubscription",
+        &json!({ "id": id }),
+    )
+    .await
+    .unwrap_err();
+    assert!(error.contains("NotFound"), "{error}");
+    server.stop().await;
+}
+
+/// Bad requests for every method, each with the fields its error has to name.
+const BAD_REQUESTS: &str = include_str!("../data/bad-requests.json");
+
+#[tokio::test]
+async fn every_method_names_the_fields_that_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let cases: Vec<Value> = serde_json::from_str(BAD_REQUESTS).unwrap();
+    for case in cases {
+        let method = case["method"].as_str().unwrap();
+        let error = call(&server, method, &case["request"]).await.unwrap_err();
+        assert!(error.contains("InvalidArgument"), "{method}: {error}");
+        for field in case["fields"].as_array().unwrap() {
+            assert!(
+                error.contains(&field.to_string()),
+                "{method}, {field}: {error}"
+            );
+        }
+    }
+    server.stop().await;
+}

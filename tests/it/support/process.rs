@@ -1,0 +1,186 @@
+//! The real binary, started, watched and ended as an operator would.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
+
+use postrider::proto::{
+    CreateSubscriptionRequest, Event, PublishEventRequest, PublishEventResponse, Subscription,
+    delivery_service_client::DeliveryServiceClient, event,
+    event_service_client::EventServiceClient,
+    subscription_service_client::SubscriptionServiceClient,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+use tonic::transport::Channel;
+
+use super::within;
+
+/// A running `postrider serve`.
+pub struct Process {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+    channel: Channel,
+    log: JoinHandle<Vec<String>>,
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_postrider"))
+}
+
+impl Process {
+    /// Starts the server on a data folder and waits until it listens.
+    pub async fn start(data: &Path) -> Self {
+        Self::start_with(data, &[]).await
+    }
+
+    /// Starts it with further environment variables.
+    pub async fn start_with(data: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .arg("--data-dir")
+            .arg(data)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let address = within("the server to listen", async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let address = address_of(&line);
+                seen.push(line);
+                if address.is_some() {
+                    return address;
+                }
+            }
+            None
+        })
+        .await
+        .unwrap_or_else(|| panic!("the server ended: {}", seen.join("\n")));
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                seen.push(line);
+            }
+            seen
+        });
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect()
+            .await
+            .expect("the server takes connections");
+        Self {
+            child,
+            address,
+            channel,
+            log,
+        }
+    }
+
+    /// A client of `SubscriptionService`.
+    pub fn subscriptions(&self) -> SubscriptionServiceClient<Channel> {
+        SubscriptionServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of `EventService`.
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of `DeliveryService`.
+    pub fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    /// The connection, for other clients.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Creates a subscription.
+    pub async fn subscribe(&self, subscription: Subscription) -> Subscription {
+        let request = CreateSubscriptionRequest {
+            subscription: Some(subscription),
+            ..Default::default()
+        };
+        let reply = self.subscriptions().create_subscription(request).await;
+        reply.expect("the subscription is valid").into_inner()
+    }
+
+    /// Publishes a JSON event.
+    pub async fn publish(&self, event_type: &str, json: &str) -> PublishEventResponse {
+        let request = PublishEventRequest {
+            event: Some(Event {
+                r#type: event_type.to_owned(),
+                payload: Some(event::Payload::Data(json.to_owned().into())),
+                ..Default::default()
+            }),
+        };
+        let reply = self.events().publish_event(request).await;
+        reply.expect("the event is valid").into_inner()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("the process is not waited for yet");
+        let pid = Pid::from_raw(id.cast_signed()).unwrap();
+        kill_process(pid, signal).expect("the process lives");
+    }
+
+    /// Waits for its end and returns the status and the log.
+    pub async fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = within("the process to end", self.child.wait()).await;
+        (status.unwrap(), self.log.await.unwrap())
+    }
+
+    /// Asks it to end, and sees that it does so well.
+    pub async fn stop(self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        let (status, log) = self.wait().await;
+        assert!(status.success(), "{status}: {}", log.join("\n"));
+        log
+    }
+
+    /// Ends it as a crash would.
+    pub async fn kill(self) {
+        self.signal(Signal::KILL);
+        self.wait().await;
+    }
+}
+
+/// A subscription to every event with a schedule of delays in milliseconds.
+pub fn subscription(url: String, delays_ms: &[i64]) -> Subscription {
+    use postrider::proto::{RetryDelays, RetryPolicy, retry_policy::Schedule};
+    let delays = delays_ms.iter().map(|ms| prost_types::Duration {
+        seconds: ms / 1_000,
+        nanos: i32::try_from(ms % 1_000 * 1_000_000).unwrap(),
+    });
+    Subscription {
+        url,
+        events: vec!["*".to_owned()],
+        retry_policy: Some(RetryPolicy {
+            schedule: Some(Schedule::Delays(RetryDelays {
+                delays: delays.collect(),
+            })),
+            jitter: Some(0.0),
+            max_age: None,
+        }),
+        ..Default::default()
+    }
+}
+
+fn address_of(line: &str) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    let listening = event["message"] == "listening";
+    listening.then(|| event["address"].as_str().unwrap_or_default().to_owned())
+}
