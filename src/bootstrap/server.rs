@@ -16,6 +16,7 @@ use crate::{
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
     storage::{Engine, Health, embedded},
+    telemetry,
 };
 
 /// What is kept of the deadline to close the store when all else is cut off.
@@ -26,6 +27,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Fails if the server cannot start, or if the store can no longer acknowledge
 /// writes.
 pub async fn serve(config: Config) -> Result<()> {
+    telemetry::start(&config.log)?;
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     let mut server = Server::start(&config).await?;
     let failure = tokio::select! {

@@ -19,6 +19,8 @@ use clap::{Parser, Subcommand};
 pub use config::ConfigArgs;
 pub use serve::ServeArgs;
 
+use crate::bootstrap;
+
 /// Webhook delivery server: gRPC in, durably stored, signed HTTP POSTs out.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -42,6 +44,19 @@ pub enum Command {
     /// Receives deliveries, verifies and counts them, until its input closes.
     #[command(hide = true)]
     Receiver(receiver::Args),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(args) => bootstrap::serve(args.load()?.config).await,
+            Command::Config(args) => args.run(),
+            Command::Demo(args) => demo::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+            Command::Receiver(args) => receiver::run(args).await,
+        }
+    }
 }
 
 #[cfg(test)]

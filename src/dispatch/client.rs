@@ -127,3 +127,6 @@ fn is_too_large(headers: &HeaderMap) -> bool {
     let bytes: usize = headers.iter().map(line).sum();
     headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES as usize
 }
+
+#[cfg(test)]
+mod tests;

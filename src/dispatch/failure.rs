@@ -37,8 +37,9 @@ fn kind(error: &reqwest::Error, https: bool) -> ErrorKind {
     if error.is_dns() {
         return ErrorKind::Dns;
     }
-    let io = causes(error).find_map(<dyn Error>::downcast_ref::<io::Error>);
-    let io = io.map(io::Error::kind);
+    // They wrap one another; the innermost is what happened.
+    let io = causes(error).filter_map(<dyn Error>::downcast_ref::<io::Error>);
+    let io = io.last().map(io::Error::kind);
     if error.is_connect() {
         return match io {
             // Opening a socket fails with none of these; the handshake does.

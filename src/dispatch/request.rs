@@ -139,3 +139,6 @@ fn envelope(event: &Event) -> Bytes {
 fn text(value: String) -> HeaderValue {
     HeaderValue::try_from(value).expect("ids and signatures are printable ASCII")
 }
+
+#[cfg(test)]
+mod tests;

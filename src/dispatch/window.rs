@@ -3,9 +3,9 @@
 //!
 //! Up to the horizon the window holds every waiting delivery but those under
 //! way. A page of the queue may be older than what memory learnt while it was
-//! read: so what memory has goes before the page, what was too much to keep
-//! bounds the new horizon, and a delivery that the page shows although it was
-//! settled meanwhile is found out when its attempt loads it.
+//! read, and memory may have missed a hint. So of two places of a delivery the
+//! earlier one is kept: an attempt that comes too early, or for a delivery that
+//! was settled, finds that out when it loads it, and nothing is too late.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -164,11 +164,13 @@ impl Window {
                 None => self.horizon,
             };
             for key in page.entries {
-                let known = self.places.contains_key(&key.delivery_id);
-                if !known && !is_under_way(key) {
-                    self.places.insert(key.delivery_id, key);
-                    self.entries.insert(key, None);
+                let known = self.places.get(&key.delivery_id);
+                if known.is_some_and(|known| *known <= key) || is_under_way(key) {
+                    continue;
                 }
+                self.remove(key.delivery_id);
+                self.places.insert(key.delivery_id, key);
+                self.entries.insert(key, None);
             }
             let reached = match read.dropped {
                 Some(dropped) if Horizon::At(Some(dropped)) <= end => {

@@ -10,6 +10,7 @@ mod architecture;
 mod chart;
 mod commands;
 mod delivery;
+mod dispatch;
 mod durability;
 mod grpcurl;
 mod lifecycle;

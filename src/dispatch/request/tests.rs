@@ -1,0 +1,120 @@
+//! What a receiver sees.
+
+use super::*;
+use crate::domain::{
+    Attributes, ContentType, CustomHeaders, EventId, EventPatterns, LiveSecrets, Payload, Secret,
+    SubscriptionId, SubscriptionSpec, TenantId,
+};
+
+const TIME: Timestamp = Timestamp::from_millis(1_705_312_800_000);
+
+fn event(data: &'static str, content_type: &str) -> Event {
+    Event {
+        id: EventId::new(TIME, 7 << 16),
+        tenant: TenantId::default(),
+        event_type: "order.shipped".parse().unwrap(),
+        payload: Payload::new(Bytes::from(data), content_type.parse().unwrap()).unwrap(),
+        idempotency_key: None,
+        ordering_key: None,
+        attributes: Attributes::default(),
+        deliver_after: None,
+        create_time: TIME,
+    }
+}
+
+fn subscription() -> Subscription {
+    let url = "https://client.example/webhooks/orders?v=1"
+        .parse()
+        .unwrap();
+    let patterns = EventPatterns::new(vec!["*".parse().unwrap()]).unwrap();
+    let headers = [("X-Team".to_owned(), "blue".to_owned())];
+    let spec = SubscriptionSpec {
+        headers: CustomHeaders::new(headers).unwrap(),
+        ..SubscriptionSpec::new(url, patterns)
+    };
+    let secrets = LiveSecrets::new(Secret::generate([7; 32]));
+    let secrets = secrets
+        .rotate(
+            Secret::generate([8; 32]),
+            LiveSecrets::DEFAULT_OVERLAP,
+            TIME,
+        )
+        .unwrap();
+    Subscription::new(
+        SubscriptionId::new(TIME, 1),
+        TenantId::default(),
+        spec,
+        secrets,
+        TIME,
+    )
+}
+
+fn shown(request: &Request) -> String {
+    let lines = logged(&request.headers).into_iter();
+    let lines: Vec<_> = lines
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let body = std::str::from_utf8(&request.body).unwrap();
+    format!("POST {}\n{}\n\n{body}", request.url, lines.join("\n"))
+        .replace(env!("CARGO_PKG_VERSION"), "<version>")
+}
+
+#[test]
+fn a_request_is_signed_by_both_schemes_and_all_live_secrets() {
+    let endpoint = Endpoint::new(Arc::new(subscription()));
+    let event = event(
+        r#"{ "orderId": "ord_123" }"#,
+        ContentType::default().as_str(),
+    );
+    let request = endpoint.request(&event, 2, TIME.after(Duration::from_secs(5)));
+    insta::assert_snapshot!(shown(&request));
+    assert_eq!(request.timeout, Duration::from_secs(15));
+}
+
+#[test]
+fn only_the_schemes_of_the_subscription_are_sent() {
+    let of = |scheme| {
+        let mut subscription = subscription();
+        subscription.spec.signature_schemes = vec![scheme];
+        let endpoint = Endpoint::new(Arc::new(subscription));
+        let request = endpoint.request(&event("{}", "application/json"), 1, TIME);
+        let names = request.headers.keys().map(|name| name.as_str().to_owned());
+        names
+            .filter(|name| name.contains("webhook-"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(SignatureScheme::StandardWebhooks),
+        [
+            "webhook-attempt",
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature"
+        ]
+    );
+    assert_eq!(
+        of(SignatureScheme::Sha256Body),
+        [
+            "webhook-attempt",
+            "x-webhook-id",
+            "x-webhook-timestamp",
+            "x-webhook-signature"
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_json_is_sent_as_base64() {
+    let event = event("a,b\n1,2\n", r#"text/csv; name="a b""#);
+    let body = envelope(&event);
+    let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let expected = serde_json::json!({
+        "id": event.id.to_string(),
+        "type": "order.shipped",
+        "createdAt": "2024-01-15T10:00:00Z",
+        "data": "YSxiCjEsMgo=",
+        "dataEncoding": "base64",
+        "dataContentType": "text/csv; name=\"a b\"",
+    });
+    assert_eq!(read, expected);
+}

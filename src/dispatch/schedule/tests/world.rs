@@ -1,0 +1,279 @@
+//! A store, its feeds and the attempts under way, as simple as they can be, and
+//! a schedule that is told of them late, never or in a wrong order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::*;
+use crate::domain::{EventPatterns, LiveSecrets, Secret, StateCode, TenantId};
+
+pub(super) const SUBSCRIPTIONS: u8 = 4;
+pub(super) const SETTINGS: Settings = Settings {
+    max_in_flight: 12,
+    window: 20,
+    max_waiting: 48,
+    max_waiting_bytes: 0,
+};
+
+/// What the store has of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    subscription: SubscriptionId,
+    due: Option<Timestamp>,
+    revision: u32,
+}
+
+pub(super) enum Heard {
+    Accepted(FreshEvent),
+    Rescheduled(Rescheduled),
+}
+
+pub(super) struct Flight {
+    subscription: SubscriptionId,
+    pub(super) id: DeliveryId,
+    revision: u32,
+}
+
+pub(super) struct World {
+    pub(super) schedule: Schedule,
+    pub(super) now: Timestamp,
+    pub(super) rows: BTreeMap<DeliveryId, Row>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) hints: VecDeque<Heard>,
+    pub(super) changes: VecDeque<Arc<Subscription>>,
+    pub(super) flights: Vec<Flight>,
+    pub(super) asked: Vec<Fetch>,
+    pub(super) read: Vec<Fetched>,
+    pub(super) events: u128,
+}
+
+impl World {
+    pub(super) fn new(backlog: usize) -> Self {
+        let subscription = |n: u8| {
+            let spec = SubscriptionSpec {
+                max_in_flight: (u32::from(n) + 3).try_into().unwrap(),
+                ..SubscriptionSpec::new(
+                    "http://localhost/".parse().unwrap(),
+                    EventPatterns::new(vec!["*".parse().unwrap()]).unwrap(),
+                )
+            };
+            Subscription::new(
+                SubscriptionId::new(Timestamp::MIN, u128::from(n)),
+                TenantId::default(),
+                spec,
+                LiveSecrets::new(Secret::generate([0; 32])),
+                Timestamp::MIN,
+            )
+        };
+        let mut world = Self {
+            schedule: Schedule::new(SETTINGS),
+            now: Timestamp::from_secs(1_000),
+            rows: BTreeMap::new(),
+            subscriptions: (0..SUBSCRIPTIONS).map(subscription).collect(),
+            hints: VecDeque::new(),
+            changes: VecDeque::new(),
+            flights: Vec::new(),
+            asked: Vec::new(),
+            read: Vec::new(),
+            events: 0,
+        };
+        for n in 0..backlog {
+            world.accept(1 << (n % 2), [0, 2, 5][n % 3]);
+        }
+        world.schedule.max_lanes = 2;
+        world.hints.clear();
+        world.scan();
+        world
+    }
+
+    pub(super) fn scan(&mut self) {
+        let waiting: BTreeSet<_> = self.waiting().map(|(_, row)| row.subscription).collect();
+        for id in waiting {
+            self.schedule.found(id);
+        }
+        self.schedule.scanned();
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (DueKey, Row)> {
+        self.rows.iter().filter_map(|(id, row)| {
+            let key = DueKey {
+                due: row.due?,
+                delivery_id: *id,
+            };
+            Some((key, *row))
+        })
+    }
+
+    pub(super) fn accept(&mut self, bits: u8, delay: u8) {
+        self.events += 1;
+        let event_id = EventId::new(self.now, self.events << 16);
+        let due = self.now.after(Duration::from_secs(delay.into()));
+        let wanted = (0..SUBSCRIPTIONS).filter(|n| bits & (1 << n) != 0);
+        let subscriptions: Vec<_> = wanted
+            .map(|n| self.subscriptions[usize::from(n)].id)
+            .collect();
+        for (ordinal, subscription) in (0..).zip(&subscriptions) {
+            let row = Row {
+                subscription: *subscription,
+                due: Some(due),
+                revision: 0,
+            };
+            self.rows.insert(DeliveryId::new(event_id, ordinal), row);
+        }
+        self.hints.push_back(Heard::Accepted(FreshEvent {
+            event_id,
+            due,
+            subscriptions,
+            trigger: Trigger::Event,
+            event: None,
+        }));
+    }
+
+    pub(super) fn change(&mut self, id: DeliveryId, retry: bool) {
+        let row = self.rows.get_mut(&id).unwrap();
+        if !retry && row.due.is_none() {
+            return;
+        }
+        row.due = retry.then_some(self.now);
+        row.revision += 1;
+        self.hints.push_back(Heard::Rescheduled(Rescheduled {
+            delivery_id: id,
+            subscription_id: row.subscription,
+            due: row.due,
+        }));
+    }
+
+    pub(super) fn hear(&mut self) {
+        for heard in self.hints.drain(..) {
+            match heard {
+                Heard::Accepted(fresh) => self.schedule.accepted(&fresh),
+                Heard::Rescheduled(change) => self.schedule.rescheduled(&change),
+            }
+        }
+    }
+
+    pub(super) fn set_state(&mut self, n: u8, state: State) {
+        let subscription = &mut self.subscriptions[usize::from(n)];
+        if subscription.state == state {
+            return;
+        }
+        *subscription =
+            subscription.with_state(state, StateCode::Requested, String::new(), self.now);
+        self.changes.push_back(Arc::new(subscription.clone()));
+    }
+
+    pub(super) fn hear_changes(&mut self) {
+        for subscription in self.changes.drain(..) {
+            self.schedule.changed(Arc::new(Endpoint::new(subscription)));
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        self.schedule.advance(self.now);
+        while let Some(start) = self.schedule.next_start() {
+            let id = start.key.delivery_id;
+            let subscription = start.endpoint.subscription();
+            assert!(start.key.due <= self.now, "{id} was started early");
+            assert!(
+                self.flights.iter().all(|flight| flight.id != id),
+                "{id} was started twice"
+            );
+            assert_eq!(subscription.state, State::Active);
+            self.flights.push(Flight {
+                subscription: subscription.id,
+                id,
+                revision: self.rows[&id].revision,
+            });
+            let of_same = self
+                .flights
+                .iter()
+                .filter(|flight| flight.subscription == subscription.id);
+            assert!(of_same.count() <= subscription.spec.max_in_flight.get() as usize);
+        }
+        assert!(self.flights.len() <= SETTINGS.max_in_flight);
+    }
+
+    /// An attempt ends the way the store and the attempt decide together.
+    pub(super) fn end(&mut self, nth: u8, retry_in: Option<u8>) {
+        let Some(nth) = usize::from(nth).checked_rem(self.flights.len()) else {
+            return;
+        };
+        let flight = self.flights.swap_remove(nth);
+        let row = self.rows.get_mut(&flight.id).unwrap();
+        let ended = match row.due {
+            None if row.revision == flight.revision => Ended::Settled,
+            Some(due) if row.revision == flight.revision && due > self.now => Ended::DueAt(due),
+            _ => {
+                let retry = retry_in.map(|s| self.now.after(Duration::from_secs(s.into())));
+                if row.revision == flight.revision {
+                    row.due = retry;
+                    row.revision += 1;
+                }
+                retry.map_or(Ended::Settled, Ended::DueAt)
+            }
+        };
+        // The store's promise: hints come before results.
+        self.hear();
+        self.schedule.ended(flight.subscription, flight.id, ended);
+    }
+
+    pub(super) fn fail(&mut self, nth: u8) {
+        let Some(nth) = usize::from(nth).checked_rem(self.flights.len()) else {
+            return;
+        };
+        let flight = self.flights.swap_remove(nth);
+        self.hear();
+        self.schedule
+            .ended(flight.subscription, flight.id, Ended::Unchanged);
+    }
+
+    pub(super) fn ask(&mut self) {
+        self.schedule.advance(self.now);
+        while let Some(fetch) = self.schedule.next_fetch() {
+            self.asked.push(fetch);
+        }
+    }
+
+    pub(super) fn read(&mut self, nth: u8) {
+        let Some(nth) = usize::from(nth).checked_rem(self.asked.len()) else {
+            return;
+        };
+        let fetch = self.asked.swap_remove(nth);
+        let id = fetch.subscription;
+        let page = fetch.queue.map(|range| {
+            let queue: BTreeSet<_> = self
+                .waiting()
+                .filter(|(key, row)| row.subscription == id && Some(*key) > range.after)
+                .map(|(key, _)| key)
+                .collect();
+            DuePage {
+                complete: queue.len() <= range.limit,
+                entries: queue.into_iter().take(range.limit).collect(),
+                as_of: crate::storage::CommitNumber(0),
+            }
+        });
+        let subscription = self
+            .subscriptions
+            .iter()
+            .find(|subscription| subscription.id == id);
+        let endpoint = Endpoint::new(Arc::new(subscription.unwrap().clone()));
+        self.read.push(Fetched {
+            subscription: id,
+            endpoint: fetch.endpoint.then(|| Arc::new(endpoint)),
+            page,
+            outcome: FetchOutcome::Done,
+        });
+    }
+
+    pub(super) fn deliver(&mut self, nth: u8, fails: bool) {
+        let Some(nth) = usize::from(nth).checked_rem(self.read.len()) else {
+            return;
+        };
+        let mut fetched = self.read.swap_remove(nth);
+        if fails {
+            fetched.page = None;
+            fetched.endpoint = None;
+            fetched.outcome = FetchOutcome::Failed;
+        }
+        self.schedule.fetched(fetched);
+    }
+}
