@@ -71,7 +71,6 @@ impl Scheduler {
         attempts: Attempts,
         settings: Settings,
         spawned: TaskTracker,
-        soft: CancellationToken,
         hard: CancellationToken,
     ) -> Self {
         // One place for each attempt and read that can be under way, and one
@@ -81,20 +80,22 @@ impl Scheduler {
             schedule: Schedule::new(settings),
             hints: attempts.store.hints(),
             changes: attempts.store.subscription_changes(),
+            soft: attempts.soft.clone(),
             attempts: Arc::new(attempts),
             report,
             reports,
             spawned,
-            soft,
             hard,
             scan: 0,
             scanning: false,
         }
     }
 
-    /// Runs until the soft token is cancelled.
+    /// Runs until the soft token is cancelled, which it is in any case when
+    /// this ends.
     pub(super) async fn run(mut self) {
         let soft = self.soft.clone();
+        let _ended = soft.clone().drop_guard();
         let mut batch = Vec::with_capacity(BATCH);
         self.rescan();
         loop {
