@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     day::Day,
+    group::REMEMBERED_DAYS,
     key,
     kv::Batch,
     piece,
@@ -15,7 +16,7 @@ use super::{
     write::Write,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, Event, EventId, SubscriptionId, TenantId, Trigger},
+    domain::{Delivery, DeliveryId, Event, SubscriptionId, TenantId, Trigger},
     storage::{AcceptEvents, Accepted, DueKey, Error, Ingest, Result, Routed, TenantVersion},
 };
 
@@ -70,9 +71,8 @@ impl AcceptingEvent {
         }
     }
 
-    /// The event and its number of deliveries, if it is the first of its key.
-    pub(super) fn first_use(&self) -> (EventId, u32) {
-        (self.event.id, count(&self.subscriptions))
+    pub(super) fn delivery_count(&self) -> u32 {
+        count(&self.subscriptions)
     }
 }
 
@@ -93,6 +93,10 @@ impl Ingest for Store {
                 return Err(refused("an event has too many deliveries"));
             }
         }
+        let keyed = |routed: &Routed| routed.event.idempotency_key.is_some();
+        if events.events.iter().any(keyed) {
+            self.open_remembered(day).await?;
+        }
         let call = Accepting {
             tenant: events.tenant,
             routed_at: events.routed_at,
@@ -100,6 +104,24 @@ impl Ingest for Store {
             events: events.events.into_iter().map(AcceptingEvent::new).collect(),
         };
         self.write(|reply| Write::Accept(call, reply)).await
+    }
+}
+
+impl Store {
+    /// Opens the days in which the committer will look for idempotency keys, so
+    /// that nobody else has to wait for that.
+    async fn open_remembered(&self, day: Day) -> Result<()> {
+        let closed = self.state.days.closed_since(day.before(REMEMBERED_DAYS))?;
+        if closed.is_empty() {
+            return Ok(());
+        }
+        self.read(move |state| {
+            for day in closed {
+                state.days.get(day)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     group::Group,
     key,
     kv::{Batch, Partition},
+    rest,
     state::State,
     write::{CancelPending, Reply, Write},
 };
@@ -47,12 +48,12 @@ impl Committer {
     pub(super) fn run(mut self, mut writes: mpsc::Receiver<Write>) {
         let mut held = None;
         while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
-            // Storage engines panic on some failures of the file system.
+            // Whoever waits for a thread that is gone waits for ever.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 self.take(first, &mut writes, &mut held);
             }));
             if outcome.is_err() {
-                self.fail("storage engine panicked");
+                self.fail("committer panicked");
             }
         }
         let Self {
@@ -122,7 +123,7 @@ impl Committer {
                 continue;
             }
             let outcome = self
-                .create(day)
+                .wake(day)
                 .and_then(|partition| partition.commit(batch).map_err(from_kv));
             if let Err(error) = outcome {
                 self.fail(&describe(&error));
@@ -151,22 +152,39 @@ impl Committer {
         Ok(())
     }
 
-    /// The partition of a day; the first one ever is noted in the catalog.
-    fn create(&self, day: Day) -> Result<Arc<dyn Partition>> {
-        if self.state.first_day.lock().is_none() {
+    /// The partition of a day that is to be written. What the catalog says of
+    /// the day is made true before.
+    fn wake(&self, day: Day) -> Result<Arc<dyn Partition>> {
+        let state = &self.state;
+        let days = &state.days;
+        if state.first_day.lock().is_none() {
             let mut batch = Batch::default();
             batch.put(key::first_day(), day.number().to_be_bytes().to_vec());
             self.catalog.commit(batch).map_err(from_kv)?;
-            *self.state.first_day.lock() = Some(day);
+            *state.first_day.lock() = Some(day);
         }
-        self.state.days.get_or_create(day)
+        if days.is_resting(day) {
+            let mut batch = Batch::default();
+            batch.remove(key::resting(day));
+            self.catalog.commit(batch).map_err(from_kv)?;
+            days.set_resting(day, None);
+        }
+        if days.contains(day) {
+            return days.get_or_create(day);
+        }
+        let partition = days.get_or_create(day)?;
+        rest::settle(days, &*self.catalog)?;
+        for old in days.older()? {
+            days.release(old);
+        }
+        Ok(partition)
     }
 
     fn cancel_pending(&mut self, call: &CancelPending) -> Result<usize> {
         let state = Arc::clone(&self.state);
         let mut group = Group::new(&state, self.last_position);
         let mut count = 0;
-        for day in state.days.all() {
+        for day in state.days.awake()? {
             for place in state.places(day, call.subscription, None, call.limit - count)? {
                 group.cancel_waiting(call.subscription, place, call.now);
                 count += 1;

@@ -1,14 +1,18 @@
 //! Partitions by day: everything of an event lives in that of the day of its
 //! id, so that retention can drop it as a whole.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::kv::{self, Partition, Space};
 use crate::{
     domain::{DeliveryId, EventId, Timestamp},
-    storage::{Error, Result},
+    storage::{Error, LogPosition, Result},
 };
 
 const SECONDS: u64 = 86_400;
@@ -36,6 +40,11 @@ impl Day {
     /// When it begins.
     pub(super) fn start(self) -> Timestamp {
         Timestamp::from_secs(self.0 * SECONDS)
+    }
+
+    /// The day after.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 
     /// The number that is stored for it.
@@ -78,18 +87,39 @@ impl fmt::Display for Day {
 }
 
 /// All partitions of days, opened when they are first needed.
+///
+/// A day is at rest when nothing in it is due. Then nobody opens it but who
+/// looks for something that is in it.
 pub(super) struct Days {
     space: Box<dyn Space>,
     cache_bytes: u64,
     slots: RwLock<Option<BTreeMap<Day, Arc<Slot>>>>,
+    /// Days at rest that were opened all the same, oldest opening first.
+    visited: Mutex<VecDeque<Day>>,
 }
 
-/// A partition, once it was opened.
 #[derive(Default)]
-struct Slot(Mutex<Option<Arc<dyn Partition>>>);
+struct Slot {
+    held: Mutex<Held>,
+    /// The position of the last attempt, if the day is at rest.
+    resting: Mutex<Option<LogPosition>>,
+}
+
+/// A partition while it is open. What was let go of may still be open for a
+/// reader, and cannot be opened a second time.
+#[derive(Default)]
+struct Held {
+    kept: Option<Arc<dyn Partition>>,
+    released: Option<Weak<dyn Partition>>,
+}
 
 impl Days {
-    /// Finds the days there are. Half of `cache_bytes` is for the newest.
+    /// How many of the newest days are kept open, with half of the cache each.
+    const KEPT: usize = 2;
+    /// How many days at rest are open at most; the first to be opened gives way.
+    const VISITED: usize = 8;
+
+    /// Finds the days there are.
     pub(super) fn find(space: Box<dyn Space>, cache_bytes: u64) -> kv::Result<Self> {
         let names = space.list()?;
         let days = names.iter().filter_map(|name| Day::parse(name));
@@ -98,16 +128,44 @@ impl Days {
             space,
             cache_bytes,
             slots: RwLock::new(Some(slots)),
+            visited: Mutex::default(),
         })
     }
 
     /// The days there are, oldest first.
-    pub(super) fn all(&self) -> Vec<Day> {
+    pub(super) fn all(&self) -> Result<Vec<Day>> {
+        self.which(|_| true)
+    }
+
+    /// The days that are not at rest, oldest first.
+    pub(super) fn awake(&self) -> Result<Vec<Day>> {
+        self.which(|slot| slot.resting.lock().is_none())
+    }
+
+    /// The days that may have attempts after this position, oldest first.
+    pub(super) fn logged_after(&self, after: LogPosition) -> Result<Vec<Day>> {
+        self.which(|slot| slot.resting.lock().is_none_or(|last| last > after))
+    }
+
+    fn which(&self, choose: impl Fn(&Slot) -> bool) -> Result<Vec<Day>> {
         let slots = self.slots.read();
-        slots
-            .iter()
-            .flat_map(|slots| slots.keys().copied())
-            .collect()
+        let slots = slots.as_ref().ok_or_else(closed)?;
+        let chosen = slots.iter().filter(|(_, slot)| choose(slot));
+        Ok(chosen.map(|(day, _)| *day).collect())
+    }
+
+    /// The days that are neither open nor before this one, oldest first.
+    pub(super) fn closed_since(&self, first: Day) -> Result<Vec<Day>> {
+        let mut days = self.all()?;
+        days.retain(|day| *day >= first && !self.is_open(*day));
+        Ok(days)
+    }
+
+    /// All but the newest days, oldest first.
+    pub(super) fn older(&self) -> Result<Vec<Day>> {
+        let mut days = self.all()?;
+        days.truncate(days.len().saturating_sub(Self::KEPT));
+        Ok(days)
     }
 
     /// The oldest day there is.
@@ -116,18 +174,41 @@ impl Days {
         slots.as_ref()?.keys().next().copied()
     }
 
+    /// Whether there is such a day.
+    pub(super) fn contains(&self, day: Day) -> bool {
+        self.slot(day).is_some()
+    }
+
+    /// Whether the day is at rest.
+    pub(super) fn is_resting(&self, day: Day) -> bool {
+        self.slot(day)
+            .is_some_and(|slot| slot.resting.lock().is_some())
+    }
+
+    /// Notes that a day is at rest, with its last attempt; or that it is not.
+    pub(super) fn set_resting(&self, day: Day, last: Option<LogPosition>) {
+        if let Some(slot) = self.slot(day) {
+            *slot.resting.lock() = last;
+        }
+    }
+
     /// The partition of a day, if there is one.
     pub(super) fn get(&self, day: Day) -> Result<Option<Arc<dyn Partition>>> {
-        let (slot, newest) = {
+        let (slot, is_new) = {
             let slots = self.slots.read();
             let slots = slots.as_ref().ok_or_else(closed)?;
             let Some(slot) = slots.get(&day) else {
                 return Ok(None);
             };
-            let newest = slots.last_key_value().is_some_and(|(last, _)| *last == day);
-            (Arc::clone(slot), newest)
+            let newest = slots.keys().rev().take(Self::KEPT);
+            (Arc::clone(slot), newest.into_iter().any(|new| *new == day))
         };
-        self.open(&slot, day, newest).map(Some)
+        let was_open = slot.held.lock().kept.is_some();
+        let partition = self.open(&slot, day, is_new)?;
+        if !was_open && slot.resting.lock().is_some() {
+            self.visit(day);
+        }
+        Ok(Some(partition))
     }
 
     /// The partition of a day, which is created if there is none.
@@ -144,11 +225,16 @@ impl Days {
 
     /// Whether reading the day does not have to open it first.
     pub(super) fn is_open(&self, day: Day) -> bool {
-        let slots = self.slots.read();
-        slots
-            .as_ref()
-            .and_then(|slots| slots.get(&day))
-            .is_none_or(|slot| slot.0.try_lock().is_some_and(|open| open.is_some()))
+        self.slot(day)
+            .is_none_or(|slot| slot.held.try_lock().is_some_and(|held| held.kept.is_some()))
+    }
+
+    /// Closes a day as soon as nobody reads it. Who needs it opens it again; an
+    /// older one then gets a small cache.
+    pub(super) fn release(&self, day: Day) {
+        if let Some(slot) = self.slot(day) {
+            slot.held.lock().kept = None;
+        }
     }
 
     /// Lets go of all partitions; every later call fails.
@@ -156,14 +242,34 @@ impl Days {
         *self.slots.write() = None;
     }
 
-    fn open(&self, slot: &Slot, day: Day, newest: bool) -> Result<Arc<dyn Partition>> {
-        let mut open = slot.0.lock();
-        if let Some(partition) = &*open {
+    fn visit(&self, day: Day) {
+        let mut visited = self.visited.lock();
+        visited.push_back(day);
+        let full = visited.len() > Self::VISITED;
+        let longest = if full { visited.pop_front() } else { None };
+        drop(visited);
+        if let Some(longest) = longest {
+            self.release(longest);
+        }
+    }
+
+    fn slot(&self, day: Day) -> Option<Arc<Slot>> {
+        self.slots.read().as_ref()?.get(&day).cloned()
+    }
+
+    fn open(&self, slot: &Slot, day: Day, is_new: bool) -> Result<Arc<dyn Partition>> {
+        let mut held = slot.held.lock();
+        if let Some(partition) = &held.kept {
             return Ok(Arc::clone(partition));
         }
-        let cache = self.cache_bytes / if newest { 2 } else { 16 };
-        let partition = self.space.open(&day.to_string(), cache).map_err(from_kv)?;
-        *open = Some(Arc::clone(&partition));
+        let partition = if let Some(partition) = held.released.as_ref().and_then(Weak::upgrade) {
+            partition
+        } else {
+            let cache = self.cache_bytes / if is_new { 2 } else { 16 };
+            self.space.open(&day.to_string(), cache).map_err(from_kv)?
+        };
+        held.released = Some(Arc::downgrade(&partition));
+        held.kept = Some(Arc::clone(&partition));
         Ok(partition)
     }
 }

@@ -122,7 +122,11 @@ impl DataDir {
 
 /// Locks the directory; `None` if another process has.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
-    fs::create_dir_all(dir)?;
+    if !dir.is_dir() {
+        fs::create_dir_all(dir)?;
+        let parent = dir.parent().filter(|parent| *parent != Path::new(""));
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -28,7 +28,7 @@ const HINT_PAYLOAD: usize = 16 * 1024;
 const HINT_PAYLOADS: usize = 1024 * 1024;
 
 /// How long an idempotency key is remembered, in days.
-const REMEMBERED_DAYS: u64 = 7;
+pub(super) const REMEMBERED_DAYS: u64 = 7;
 
 /// What a group writes and what it tells once that is durable.
 pub(super) struct Group<'a> {
@@ -80,35 +80,7 @@ impl<'a> Group<'a> {
         if call.routed_at.is_some_and(|version| version != current) {
             return Err(Error::StaleSubscriptions);
         }
-        let mut used: HashMap<&[u8], IdempotencyRow> = HashMap::new();
-        let mut answers = Vec::with_capacity(call.events.len());
-        for (index, event) in call.events.iter().enumerate() {
-            let mut duplicate = false;
-            let mut first = event.first_use();
-            if let Some((key, row)) = &event.idempotency {
-                let earlier = match used.get(key.as_slice()) {
-                    Some(earlier) => Some(*earlier),
-                    None => self.used_before(key, call.day, event.event.id.time())?,
-                };
-                if let Some(earlier) = earlier {
-                    if earlier.content != row.content {
-                        return Err(Error::KeyReused {
-                            index,
-                            first: earlier.first,
-                        });
-                    }
-                    (duplicate, first) = (true, (earlier.first, earlier.delivery_count));
-                } else {
-                    used.insert(key, *row);
-                }
-            }
-            answers.push(Accepted {
-                event_id: first.0,
-                duplicate,
-                delivery_count: first.1,
-            });
-        }
-        drop(used);
+        let answers = self.answers(&call)?;
         let batch = self.batches.entry(call.day).or_default();
         for (event, answer) in call.events.into_iter().zip(&answers) {
             if answer.duplicate {
@@ -132,6 +104,42 @@ impl<'a> Group<'a> {
         Ok(answers)
     }
 
+    /// Tells new events of a call from duplicates.
+    fn answers(&self, call: &Accepting) -> Result<Vec<Accepted>> {
+        let mut used: HashMap<&[u8], IdempotencyRow> = HashMap::new();
+        let mut answers = Vec::with_capacity(call.events.len());
+        for (index, event) in call.events.iter().enumerate() {
+            let mut answer = Accepted {
+                event_id: event.event.id,
+                duplicate: false,
+                delivery_count: event.delivery_count(),
+            };
+            if let Some((key, row)) = &event.idempotency {
+                let earlier = match used.get(key.as_slice()) {
+                    Some(earlier) => Some(*earlier),
+                    None => self.used_before(key, call.day, event.event.id.time())?,
+                };
+                match earlier {
+                    None => {
+                        used.insert(key, *row);
+                    }
+                    Some(IdempotencyRow { first, content, .. }) if content != row.content => {
+                        return Err(Error::KeyReused { index, first });
+                    }
+                    Some(earlier) => {
+                        answer = Accepted {
+                            event_id: earlier.first,
+                            duplicate: true,
+                            delivery_count: earlier.delivery_count,
+                        };
+                    }
+                }
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
     /// Who used an idempotency key within the last days. Keys of later days
     /// count too: a clock may have been set back.
     fn used_before(&self, key: &[u8], day: Day, time: Timestamp) -> Result<Option<IdempotencyRow>> {
@@ -140,7 +148,7 @@ impl<'a> Group<'a> {
         }
         let oldest = day.before(REMEMBERED_DAYS);
         let forgotten = oldest.start().after(time.since(day.start()));
-        for day in self.state.days.all().into_iter().rev() {
+        for day in self.state.days.all()?.into_iter().rev() {
             if day < oldest {
                 break;
             }

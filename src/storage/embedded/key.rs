@@ -21,10 +21,11 @@
 //! | `S` tenant 0 subscription | the subscription |
 //! | `R` tenant 0 request id | the subscription as the request created it |
 //! | `F` | the first day there ever was |
+//! | `Z` day | the day is at rest: the position of its last attempt |
 
 use std::ops::Bound;
 
-use super::kv::Bounds;
+use super::{day::Day, kv::Bounds};
 use crate::domain::{DeliveryId, EventId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
@@ -38,6 +39,7 @@ const PIECE: u8 = b'P';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
+const RESTING: u8 = b'Z';
 
 const ID: usize = 16;
 
@@ -193,6 +195,20 @@ pub(super) fn first_day() -> Vec<u8> {
     vec![FIRST_DAY]
 }
 
+pub(super) fn resting(day: Day) -> Vec<u8> {
+    key(RESTING, &[&day.number().to_be_bytes()])
+}
+
+/// All days at rest.
+pub(super) fn all_resting() -> Bounds {
+    all(RESTING)
+}
+
+/// The number at the end of a key, or of a value that is one.
+pub(super) fn number_of(bytes: &[u8]) -> Option<u64> {
+    bytes.last_chunk().copied().map(u64::from_be_bytes)
+}
+
 fn all(tag: u8) -> Bounds {
     (Bound::Included(vec![tag]), Bound::Excluded(vec![tag + 1]))
 }
@@ -209,4 +225,56 @@ fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 /// A tenant's name has no zero byte, so the zero ends it without doubt.
 fn named(tag: u8, tenant: &TenantId, name: &[u8]) -> Vec<u8> {
     key(tag, &[tenant.as_str().as_bytes(), &[0], name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(key: &[u8]) -> String {
+        key.escape_ascii().to_string()
+    }
+
+    #[test]
+    fn keys_keep_their_bytes() {
+        let tenant = TenantId::default();
+        let id = *b"0123456789abcdef";
+        let place = DueKey {
+            due: Timestamp::from_micros(0x0102),
+            delivery_id: DeliveryId::from_bytes(id),
+        };
+        let sub = SubscriptionId::from_bytes(*b"ABCDEFGHIJKLMNOP");
+        let cases = [
+            (
+                event(&tenant, EventId::from_bytes(id)),
+                r"Edefault\x000123456789abcdef",
+            ),
+            (body(EventId::from_bytes(id)), "B0123456789abcdef"),
+            (
+                delivery(sub, DeliveryId::from_bytes(id)),
+                "DABCDEFGHIJKLMNOP0123456789abcdef",
+            ),
+            (
+                due(sub, place),
+                r"QABCDEFGHIJKLMNOP\x00\x00\x00\x00\x00\x00\x01\x020123456789abcdef",
+            ),
+            (
+                attempt(LogPosition(0x0304)),
+                r"A\x00\x00\x00\x00\x00\x00\x03\x04",
+            ),
+            (idempotency(&tenant, "key"), r"Idefault\x00key"),
+            (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
+            (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
+            (request(&tenant, "id"), r"Rdefault\x00id"),
+            (first_day(), "F"),
+            (
+                resting(Day::from_number(0x4d21)),
+                r"Z\x00\x00\x00\x00\x00\x00M!",
+            ),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(text(&key), expected);
+        }
+        assert_eq!(place_of(&due(sub, place)), Some((sub, place)));
+    }
 }

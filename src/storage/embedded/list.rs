@@ -24,7 +24,7 @@ impl State {
         view: View,
         page: &PageRequest,
     ) -> Result<Page<Event>> {
-        let mut walk = Walk::new(self, tenant, filter.accepted, from(page)?);
+        let mut walk = Walk::new(self, tenant, filter.accepted, from(page)?)?;
         let mut items = Vec::new();
         let mut bytes = 0;
         while items.len() < page.size && bytes < MAX_BYTES && !walk.is_spent() {

@@ -129,7 +129,7 @@ impl State {
         // What is written behind the end is not durable yet.
         let mut last = *self.log_end.borrow();
         let mut rows = Vec::<(LogPosition, Day, Vec<u8>)>::new();
-        for day in self.days.all() {
+        for day in self.days.logged_after(after)? {
             let Some(partition) = self.days.get(day)? else {
                 continue;
             };

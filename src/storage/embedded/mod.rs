@@ -22,6 +22,7 @@ mod log;
 mod open;
 mod piece;
 mod queue;
+mod rest;
 mod row;
 mod sled;
 mod state;

@@ -18,7 +18,7 @@ use super::{
     index::SubscriptionIndex,
     key,
     kv::{Batch, Order, Partition, Space, Step},
-    piece,
+    piece, rest,
     row::{read_request, read_subscription},
     sled::SledSpace,
     state::State,
@@ -69,18 +69,32 @@ pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn E
 
 fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     let dir = DataDir::take(settings.dir)?;
-    let catalog = open_catalog(dir.path(), settings.cache_bytes / 16)?;
-    let at = dir.path().join(CATALOG);
-    forget_requests(&*catalog, clock.now()).map_err(|error| OpenError::corrupt(&at, &error))?;
-    let subscriptions =
-        read_subscriptions(&*catalog).map_err(|error| OpenError::corrupt(&at, &error))?;
-    let first_day = read_first_day(&*catalog).map_err(|error| OpenError::from_kv(&at, error))?;
+    let root = sled_space(dir.path())?;
+    let days = sled_space(&dir.days())?;
+    start(dir, &root, Box::new(days), settings.cache_bytes, clock)
+}
 
-    let at = dir.days();
-    let space = SledSpace::new(at.clone()).map_err(|error| OpenError::io(&at, error))?;
-    let days = Days::find(Box::new(space), settings.cache_bytes)
-        .map_err(|error| OpenError::from_kv(&at, error))?;
-    let last_position = last_position(&days, &at)?;
+fn sled_space(dir: &Path) -> Result<SledSpace, OpenError> {
+    SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))
+}
+
+/// Starts the store of a directory: the catalog is a partition of `root`.
+pub(super) fn start(
+    dir: DataDir,
+    root: &dyn Space,
+    days: Box<dyn Space>,
+    cache_bytes: u64,
+    clock: Arc<dyn Clock>,
+) -> Result<Store, OpenError> {
+    let at = dir.path().join(CATALOG);
+    let from_kv = |error| OpenError::from_kv(&at, error);
+    let catalog = root.open(CATALOG, cache_bytes / 16).map_err(from_kv)?;
+    forget_requests(&*catalog, clock.now()).map_err(|error| from_storage(&at, error))?;
+    let subscriptions = read_subscriptions(&*catalog).map_err(|error| from_storage(&at, error))?;
+    let first_day = read_first_day(&*catalog).map_err(from_kv)?;
+    let days =
+        Days::find(days, cache_bytes).map_err(|error| OpenError::from_kv(&dir.days(), error))?;
+    let last_position = recover_end(&days, &*catalog, &dir)?;
 
     let state = Arc::new(State {
         clock,
@@ -111,46 +125,44 @@ fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, Ope
         .name("store-committer".to_owned())
         .spawn(move || committer.run(waiting))
         .map_err(|error| OpenError::io(&path, error))?;
+    tracing::info!(dir = %path.display(), log_end = last_position.0, "store opened");
     Ok(store)
 }
 
-fn open_catalog(dir: &Path, cache_bytes: u64) -> Result<Arc<dyn Partition>, OpenError> {
-    let space = SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))?;
-    space
-        .open(CATALOG, cache_bytes)
-        .map_err(|error| OpenError::from_kv(&dir.join(CATALOG), error))
+/// The position of the last attempt on any day. Opens the days that are not
+/// at rest.
+fn recover_end(
+    days: &Days,
+    catalog: &dyn Partition,
+    dir: &DataDir,
+) -> Result<LogPosition, OpenError> {
+    let at = dir.path().join(CATALOG);
+    let mut end = rest::recall(days, catalog).map_err(|error| from_storage(&at, error))?;
+    let awake = days.awake().map_err(|error| from_storage(&at, error))?;
+    for day in awake {
+        let at = dir.days().join(day.to_string());
+        let last = days
+            .get(day)
+            .and_then(|partition| partition.map_or(Ok(end), |open| rest::last_attempt(&*open)))
+            .map_err(|error| from_storage(&at, error))?;
+        end = end.max(last);
+    }
+    rest::settle(days, catalog).map_err(|error| from_storage(&at, error))?;
+    Ok(end)
 }
 
-/// The position of the last attempt on any day.
-fn last_position(days: &Days, dir: &Path) -> Result<LogPosition, OpenError> {
-    let mut last = LogPosition::default();
-    for day in days.all() {
-        let at = dir.join(day.to_string());
-        let partition = days
-            .get(day)
-            .map_err(|error| match error {
-                Error::Corrupt(why) => OpenError::corrupt(&at, &why),
-                error => OpenError::io(&at, std::io::Error::other(error)),
-            })?
-            .into_iter();
-        for partition in partition {
-            let all = key::attempts(LogPosition(0), LogPosition(u64::MAX));
-            partition
-                .scan(all, Order::Backwards, &mut |key, _| {
-                    last = last.max(key::position_of(key).unwrap_or_default());
-                    Step::Break(())
-                })
-                .map_err(|error| OpenError::from_kv(&at, error))?;
-        }
+fn from_storage(dir: &Path, error: Error) -> OpenError {
+    match error {
+        Error::Corrupt(why) => OpenError::corrupt(dir, &why),
+        error => OpenError::io(dir, std::io::Error::other(error)),
     }
-    Ok(last)
 }
 
 fn read_first_day(catalog: &dyn Partition) -> super::kv::Result<Option<Day>> {
     let stored = catalog.get(&key::first_day())?;
     Ok(stored
-        .and_then(|number| number.try_into().ok())
-        .map(|number| Day::from_number(u64::from_be_bytes(number))))
+        .and_then(|number| key::number_of(&number))
+        .map(Day::from_number))
 }
 
 fn read_subscriptions(catalog: &dyn Partition) -> Result<SubscriptionIndex, Error> {

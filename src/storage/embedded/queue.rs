@@ -87,7 +87,7 @@ impl Queue for Store {
 impl State {
     fn due_subscriptions(&self, after: Option<SubscriptionId>, limit: usize) -> Result<Vec<Due>> {
         let mut earliest = BTreeMap::<SubscriptionId, DueKey>::new();
-        for day in self.days.all() {
+        for day in self.days.awake()? {
             let Some(partition) = self.days.get(day)? else {
                 continue;
             };
@@ -120,7 +120,7 @@ impl State {
         // Before reading: what was announced by now is seen.
         let as_of = self.announced();
         let mut entries = Vec::new();
-        for day in self.days.all() {
+        for day in self.days.awake()? {
             entries.extend(self.places(day, subscription, after, limit.saturating_add(1))?);
         }
         entries.sort_unstable();

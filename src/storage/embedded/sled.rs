@@ -19,6 +19,9 @@ use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Cache of a database that is only made.
+const LEAST_CACHE: u64 = 1024 * 1024;
+
 /// A directory of databases.
 #[derive(Debug)]
 pub(super) struct SledSpace {
@@ -39,17 +42,10 @@ impl SledSpace {
 impl Space for SledSpace {
     fn open(&self, name: &str, cache_bytes: u64) -> Result<Arc<dyn Partition>> {
         let dir = self.dir.join(name);
-        // sled panics on some damage that it finds.
-        let opened = catch_unwind(AssertUnwindSafe(|| SledPartition::open(&dir, cache_bytes)));
-        let partition = opened
-            .unwrap_or_else(|_| Err(Error::Corrupt("sled cannot open it".to_owned())))
-            .map_err(|error| match error {
-                Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
-                error => error,
-            })?;
-        sync_dir(&dir)?;
-        sync_dir(&self.dir)?;
-        Ok(Arc::new(partition))
+        if !dir.is_dir() {
+            self.create(name)?;
+        }
+        Ok(Arc::new(SledPartition::open(&dir, cache_bytes)?))
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -64,8 +60,28 @@ impl Space for SledSpace {
     }
 }
 
+impl SledSpace {
+    /// Makes an empty database aside and renames it, since sled does not open
+    /// what a power cut left of one that was being made.
+    fn create(&self, name: &str) -> Result<()> {
+        let aside = self.dir.join(format!("{name}.new"));
+        if aside.is_dir() {
+            fs::remove_dir_all(&aside)?;
+        }
+        drop(SledPartition::open(&aside, LEAST_CACHE)?);
+        for entry in fs::read_dir(&aside)? {
+            File::open(entry?.path())?.sync_all()?;
+        }
+        sync_dir(&aside)?;
+        fs::rename(&aside, self.dir.join(name))?;
+        sync_dir(&self.dir)?;
+        Ok(())
+    }
+}
+
 /// One database with one tree.
 struct SledPartition {
+    dir: PathBuf,
     db: sled::Db,
     /// `flush` of sled 0.34 hands its writes to the kernel and asks for no
     /// more, and errors of its own syncs are swallowed. A sync through a handle
@@ -75,6 +91,10 @@ struct SledPartition {
 
 impl SledPartition {
     fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
+        guarded(dir, || Self::open_unguarded(dir, cache_bytes))
+    }
+
+    fn open_unguarded(dir: &Path, cache_bytes: u64) -> Result<Self> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -94,15 +114,20 @@ impl SledPartition {
             }
         };
         let file = File::open(dir.join("db"))?;
-        file.sync_all()?;
-        Ok(Self { db, file })
+        Ok(Self {
+            dir: dir.to_owned(),
+            db,
+            file,
+        })
     }
 }
 
 impl Partition for SledPartition {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = self.db.get(key).map_err(from_sled)?;
-        Ok(value.map(|value| value.to_vec()))
+        guarded(&self.dir, || {
+            let value = self.db.get(key).map_err(from_sled)?;
+            Ok(value.map(|value| value.to_vec()))
+        })
     }
 
     fn scan(
@@ -116,14 +141,16 @@ impl Partition for SledPartition {
         }
         let mut entries = self.db.range(bounds);
         loop {
-            let entry = match order {
-                Order::Forwards => entries.next(),
-                Order::Backwards => entries.next_back(),
-            };
-            let Some(entry) = entry else {
+            let entry = guarded(&self.dir, || {
+                let entry = match order {
+                    Order::Forwards => entries.next(),
+                    Order::Backwards => entries.next_back(),
+                };
+                entry.transpose().map_err(from_sled)
+            });
+            let Some((key, value)) = entry? else {
                 return Ok(());
             };
-            let (key, value) = entry.map_err(from_sled)?;
             if visit(&key, &value).is_break() {
                 return Ok(());
             }
@@ -138,11 +165,23 @@ impl Partition for SledPartition {
                 None => writes.remove(key),
             }
         }
-        self.db.apply_batch(writes).map_err(from_sled)?;
-        self.db.flush().map_err(from_sled)?;
-        self.file.sync_data()?;
-        Ok(())
+        guarded(&self.dir, || {
+            self.db.apply_batch(writes).map_err(from_sled)?;
+            self.db.flush().map_err(from_sled)?;
+            self.file.sync_data()?;
+            Ok(())
+        })
     }
+}
+
+/// Calls sled, which panics on some damage that it finds. Says where that is.
+fn guarded<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(call));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::Corrupt("sled panicked".to_owned())));
+    outcome.map_err(|error| match error {
+        Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
+        error => error,
+    })
 }
 
 /// Whether no key can be within the bounds; sled panics on some of these.

@@ -21,6 +21,9 @@ const MAX_ROWS: usize = 4_000;
 /// Rows that are read at once.
 const CHUNK: usize = 64;
 
+/// What it costs to open a day, in rows.
+const OPENING: usize = 1_000;
+
 /// Where a walk goes on: with the delivery of this id, or the next older one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -92,7 +95,7 @@ impl<'a> Walk<'a> {
         tenant: &'a TenantId,
         range: TimeRange,
         from: Option<Place>,
-    ) -> Self {
+    ) -> Result<Self> {
         let oldest = first_id(range.start);
         let newest = match range.end {
             Timestamp::MAX => u128::MAX,
@@ -100,9 +103,9 @@ impl<'a> Walk<'a> {
         };
         let newest = from.map_or(newest, |place| newest.min(place.id));
         let (first, last) = (day_of(oldest), day_of(newest));
-        let mut days = state.days.all();
+        let mut days = state.days.all()?;
         days.retain(|day| (first..=last).contains(day) && oldest <= newest);
-        Self {
+        Ok(Self {
             state,
             tenant,
             oldest,
@@ -115,7 +118,7 @@ impl<'a> Walk<'a> {
             places: Vec::new(),
             looked_at: None,
             rows: 0,
-        }
+        })
     }
 
     /// The same through what the ids of a filter choose, by the shortest way.
@@ -125,7 +128,7 @@ impl<'a> Walk<'a> {
         filter: &DeliveryFilter,
         from: Option<Place>,
     ) -> Result<Self> {
-        let mut walk = Self::new(state, tenant, filter.accepted, from);
+        let mut walk = Self::new(state, tenant, filter.accepted, from)?;
         let of_delivery = filter.delivery_id.map(DeliveryId::event_id);
         if let Some(event) = filter.event_id.or(of_delivery) {
             walk.days.clear();
@@ -153,11 +156,19 @@ impl<'a> Walk<'a> {
         self.place().filter(|_| self.is_spent())
     }
 
-    /// Where to go on after what was shown last.
+    /// Where to go on after what was shown last; none at the end.
     pub(super) fn place(&self) -> Option<Place> {
-        let id = match self.looked_at {
-            Some(id) => id.checked_sub(1)?,
-            None => self.newest,
+        let read = [
+            self.events.is_empty(),
+            self.deliveries.is_empty(),
+            self.places.is_empty(),
+        ];
+        let id = if read == [true; 3] {
+            let newest_day = self.days.last()?;
+            self.next
+                .min(first_id(newest_day.next().start()).saturating_sub(1))
+        } else {
+            self.looked_at?.checked_sub(1)?
         };
         Some(Place {
             id,
@@ -165,9 +176,9 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The next event.
+    /// The next event; none at the end and when the walk is spent.
     pub(super) fn next_event(&mut self) -> Result<Option<EventRow>> {
-        while self.events.is_empty() {
+        while self.events.is_empty() && !self.is_spent() {
             let Some(day) = self.days.last().copied() else {
                 return Ok(None);
             };
@@ -205,7 +216,7 @@ impl<'a> Walk<'a> {
     }
 
     fn next_of_subscription(&mut self, id: SubscriptionId) -> Result<Option<DeliveryRow>> {
-        while self.deliveries.is_empty() {
+        while self.deliveries.is_empty() && !self.is_spent() {
             let Some(day) = self.days.last().copied() else {
                 return Ok(None);
             };
@@ -215,10 +226,13 @@ impl<'a> Walk<'a> {
                 let malformed = || piece::malformed(&key);
                 let delivery = key::delivery_of(&key).ok_or_else(malformed)?;
                 let row = DeliveryRow::read(id, delivery, &row).map_err(|_| malformed())?;
-                self.passed(number(delivery.to_bytes()));
-                if row.tenant == *self.tenant {
-                    self.deliveries.push(row);
+                if row.tenant != *self.tenant {
+                    // So are all of them.
+                    self.days.clear();
+                    return Ok(None);
                 }
+                self.passed(number(delivery.to_bytes()));
+                self.deliveries.push(row);
             }
             self.deliveries.reverse();
         }
@@ -236,10 +250,6 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             };
             self.expand(&event);
-            // Events without deliveries count, too.
-            if self.places.is_empty() && self.is_spent() {
-                return Ok(None);
-            }
         }
     }
 
@@ -256,6 +266,9 @@ impl<'a> Walk<'a> {
     /// Reads on within a day; forgets the day when there is no more of it.
     fn chunk(&mut self, day: Day, bounds: Bounds) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut rows = Vec::new();
+        if !self.state.days.is_open(day) {
+            self.rows += OPENING;
+        }
         if let Some(partition) = self.state.days.get(day)? {
             partition
                 .scan(bounds, Order::Backwards, &mut |key, row| {

@@ -1,1 +1,165 @@
-//! Bytes.
+//! The bytes of rows: what was once written must be read for ever.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    Attempt, AttemptId, ContentType, Delivery, DeliveryId, DeliveryState, ErrorKind, Event,
+    EventId, EventPatterns, LastOutcome, LiveSecrets, NewEvent, Payload, Phases, Secret,
+    Subscription, SubscriptionId, SubscriptionSpec, TenantId, Timestamp, Trigger,
+};
+use crate::storage::LogPosition;
+
+const TIME: Timestamp = Timestamp::from_micros(1_705_312_800_123_456);
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}
+
+fn event() -> Event {
+    let new = NewEvent {
+        event_type: "order.shipped".parse().unwrap(),
+        payload: Payload {
+            data: Bytes::from_static(b"{}"),
+            content_type: ContentType::default(),
+        },
+        idempotency_key: Some("key".to_owned()),
+        ordering_key: None,
+        attributes: crate::domain::Attributes::default(),
+        deliver_after: Some(TIME.after(Duration::from_secs(1))),
+    };
+    new.accept(EventId::new(TIME, 0), TenantId::default(), TIME)
+}
+
+fn sub() -> SubscriptionId {
+    SubscriptionId::from_bytes([0x11; 16])
+}
+
+fn delivery() -> DeliveryRow {
+    let new = Delivery::new(&event(), 0, sub(), Trigger::Event);
+    DeliveryRow {
+        tenant: TenantId::default(),
+        delivery: Delivery {
+            state: DeliveryState::Retrying,
+            attempt_count: 2,
+            revision: 3,
+            last_outcome: Some(LastOutcome {
+                error_kind: Some(ErrorKind::Status),
+                response_status: Some(500),
+            }),
+            ..new
+        },
+        attempts: vec![LogPosition(1_000), LogPosition(1_300)],
+    }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        id: AttemptId::from_bytes([0x22; 16]),
+        tenant: TenantId::default(),
+        delivery_id: DeliveryId::from_bytes([0x33; 16]),
+        subscription_id: sub(),
+        event_type: "order.shipped".parse().unwrap(),
+        trigger: Trigger::Manual,
+        number: 3,
+        start_time: TIME,
+        duration: Duration::from_millis(2),
+        phases: Phases {
+            dns: None,
+            connect: Some(Duration::ZERO),
+            tls: None,
+            first_byte: Some(Duration::from_micros(1)),
+        },
+        error_kind: Some(ErrorKind::Timeout),
+        error_message: "late".to_owned(),
+        response_status: None,
+        response_headers: vec![("server".to_owned(), "x".to_owned())],
+        response_body: Bytes::from_static(b"no"),
+        response_body_truncated: true,
+        peer_address: Some(SocketAddr::from(([127, 0, 0, 1], 443))),
+        request_headers: vec![("x-own".to_owned(), String::new())],
+        next_attempt_time: Some(TIME),
+    }
+}
+
+#[test]
+fn an_event_keeps_its_bytes() {
+    let row = EventRow::write(&event(), &[sub()]);
+    insta::assert_snapshot!(hex(&row), @"01c0d4ba9d91df83030180897a0d6f726465722e736869707065640001036b657900000111111111111111111111111111111111017b7d");
+    let read = EventRow::read(TenantId::default(), event().id, &row).unwrap();
+    let expected = EventRow {
+        event: event(),
+        apart: false,
+        subscriptions: vec![sub()],
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn a_delivery_keeps_its_bytes() {
+    let row = delivery().write();
+    insta::assert_snapshot!(hex(&row), @"010301020003c0d4ba9d91df83030080897a0180897a0101f5030764656661756c740d6f726465722e73686970706564e807ac02");
+    let read = DeliveryRow::read(sub(), delivery().delivery.id, &row);
+    assert_eq!(read.unwrap(), delivery());
+}
+
+#[test]
+fn an_attempt_keeps_its_bytes() {
+    let row = write_attempt(&attempt());
+    insta::assert_snapshot!(hex(&row), @"012222222222222222222222222222222233333333333333333333333333333333111111111111111111111111111111110764656661756c740d6f726465722e736869707065640203c0d4ba9d91df830380897a000100e90707046c61746500010f0178026e6f01047f000001bb03010005782d6f776e000100");
+    assert_eq!(read_attempt(&row).unwrap(), attempt());
+}
+
+#[test]
+fn an_idempotency_key_keeps_its_bytes() {
+    let row = IdempotencyRow {
+        first: event().id,
+        content: ContentDigest::of(&event()),
+        delivery_count: 1,
+    };
+    insta::assert_snapshot!(hex(&row.write()), @"01018d0c904d7b70008000000000000000070f6f77876d2e4f424894229aaae60d01");
+    assert_eq!(IdempotencyRow::read(&row.write()).unwrap(), row);
+}
+
+#[test]
+fn a_subscription_keeps_its_bytes() {
+    let events = EventPatterns::new(vec!["order.*".parse().unwrap()]).unwrap();
+    let spec = SubscriptionSpec::new("https://client.example/".parse().unwrap(), events);
+    let secrets = LiveSecrets::new(Secret::generate([0; 32]));
+    let subscription = Subscription::new(sub(), TenantId::default(), spec, secrets, TIME);
+    let row = write_subscription(&subscription);
+    insta::assert_snapshot!(hex(&row), @"0101c0d4ba9d91df830300010100003277687365635f414141414141414141414141414141414141414141414141414141414141414141414141414141414141413d001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374001020102");
+    let read = read_subscription(TenantId::default(), sub(), &row).unwrap();
+    assert_eq!(read, subscription);
+    let request = write_request(&subscription);
+    let read = read_request(TenantId::default(), &request).unwrap();
+    assert_eq!(read, (TIME, subscription));
+}
+
+proptest! {
+    #[test]
+    fn other_bytes_are_refused_without_a_panic(bytes: Vec<u8>, version in 0..3_u8) {
+        let mut row = vec![version];
+        row.extend(bytes);
+        let tenant = TenantId::default;
+        let _ = EventRow::read(tenant(), event().id, &row);
+        let _ = DeliveryRow::read(sub(), delivery().delivery.id, &row);
+        let _ = IdempotencyRow::read(&row);
+        let _ = read_attempt(&row);
+        let _ = read_request(tenant(), &row);
+        prop_assert!(read_subscription(tenant(), sub(), &row).is_err());
+    }
+
+    #[test]
+    fn a_row_that_was_cut_is_refused(cut in 1..20_usize) {
+        let row = write_attempt(&attempt());
+        prop_assert!(read_attempt(&row[..row.len() - cut]).is_err());
+    }
+}

@@ -1,1 +1,12 @@
-//! Behaviour of the engine.
+//! What every engine has to do, as functions over the public traits, run here
+//! on a directory of sled.
+
+mod accept;
+mod attempts;
+mod catalog;
+mod failing;
+mod lists;
+mod opening;
+mod queue;
+mod support;
+mod together;
