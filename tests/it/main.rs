@@ -15,5 +15,6 @@ mod durability;
 mod grpcurl;
 mod lifecycle;
 mod readme;
+mod receivers;
 mod source;
 mod support;
