@@ -127,17 +127,19 @@ impl Server {
     pub async fn failed(&mut self) -> String {
         let mut health = self.store.health();
         let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
+        // The store comes first: it may be why the others ended.
         tokio::select! {
-            () = self.dispatcher.stopped() => "the dispatcher ended".to_owned(),
+            biased;
+            health = failed => match health.as_deref() {
+                Ok(Health::Failed(reason)) => format!("the store failed: {reason}"),
+                _ => "the store is gone".to_owned(),
+            },
             ended = &mut self.grpc => match ended {
                 Ok(Ok(())) => "the gRPC server ended".to_owned(),
                 Ok(Err(error)) => format!("the gRPC server failed: {error}"),
                 Err(error) => format!("the gRPC server failed: {error}"),
             },
-            health = failed => match health.as_deref() {
-                Ok(Health::Failed(reason)) => format!("the store failed: {reason}"),
-                _ => "the store is gone".to_owned(),
-            },
+            () = self.dispatcher.stopped() => "the dispatcher ended".to_owned(),
         }
     }
 
