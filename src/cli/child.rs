@@ -1,5 +1,6 @@
 //! The processes that `bench` and `demo` start: a server and a receiver, each
-//! this same program. They end with whoever started them.
+//! this same program. They stand in process groups of their own, so that Ctrl-C
+//! reaches only whoever started them, who then ends them in order.
 
 use std::{
     env,
@@ -49,6 +50,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let mut server = Self {
@@ -143,6 +145,7 @@ impl Receiver {
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let stdin = child.stdin.take();

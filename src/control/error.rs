@@ -72,7 +72,7 @@ pub enum Error {
     Unavailable,
     /// The store failed.
     #[error("store failed")]
-    Internal(#[source] storage::Error),
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -96,7 +96,7 @@ impl From<storage::Error> for Error {
             storage::Error::Full => Self::DiskFull,
             storage::Error::Closed(_) => Self::Unavailable,
             error @ (storage::Error::Corrupt(_) | storage::Error::Engine(_)) => {
-                Self::Internal(error)
+                Self::Internal(Box::new(error))
             }
         }
     }

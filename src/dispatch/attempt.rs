@@ -1,13 +1,12 @@
 //! One attempt from start to record: load what is not in memory, sign, send,
 //! decide, record, and disable the subscription if its endpoint is gone.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
 
 use super::{Endpoint, Transport, lane::Ended, request::logged, schedule::Start, window::Fresh};
 use crate::{
@@ -29,6 +28,9 @@ pub(super) struct Attempts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    /// Cancelled once the store takes no more writes: what cannot be recorded
+    /// is not sent.
+    pub(super) soft: CancellationToken,
 }
 
 impl Attempts {
@@ -42,7 +44,7 @@ impl Attempts {
         let work = match self.load(&endpoint, key, fresh).await {
             Ok(Some(work)) => work,
             Ok(None) => return Ended::Settled,
-            Err(error) => return failed(&endpoint, key, &error),
+            Err(error) => return self.failed(&endpoint, key, &error),
         };
         let delivery = &work.delivery;
         match delivery.due {
@@ -54,7 +56,7 @@ impl Attempts {
         let record = self.send(&endpoint, &work).await;
         let next = record.next;
         if let Err(error) = self.record(record).await {
-            return failed(&endpoint, key, &error);
+            return self.failed(&endpoint, key, &error);
         }
         mark.recorded = true;
         match next {
@@ -129,6 +131,14 @@ impl Attempts {
                 Next::Succeed | Next::Exhaust | Next::Disable => None,
             },
         };
+        debug!(
+            subscription = %subscription.id,
+            delivery = %delivery.id,
+            attempt = number,
+            status = attempt.response_status,
+            ?next,
+            "attempted",
+        );
         AttemptRecord {
             attempt,
             revision: delivery.revision,
@@ -182,6 +192,29 @@ impl Attempts {
         info!(subscription = %called.id, "disabled subscription, its endpoint is gone");
         Ok(())
     }
+
+    /// What a storage error means for the delivery.
+    fn failed(&self, endpoint: &Endpoint, key: DueKey, error: &storage::Error) -> Ended {
+        let (subscription, delivery) = (endpoint.subscription().id, key.delivery_id);
+        match error {
+            // Trying again would find the same; the rest of the queue goes on.
+            storage::Error::Corrupt(_) => {
+                error!(%subscription, %delivery, %error, "left out a delivery that cannot be read");
+                Ended::Settled
+            }
+            storage::Error::Closed(_) => {
+                if !self.soft.is_cancelled() {
+                    error!(%error, "nothing more is sent");
+                    self.soft.cancel();
+                }
+                Ended::Unchanged
+            }
+            error => {
+                error!(%subscription, %delivery, %error, "store failed an attempt");
+                Ended::Unchanged
+            }
+        }
+    }
 }
 
 /// Marks a delivery as under way; takes the mark off again unless the record
@@ -207,24 +240,6 @@ impl Drop for Mark<'_> {
     fn drop(&mut self) {
         if !self.recorded {
             self.store.attempt_abandoned(self.delivery);
-        }
-    }
-}
-
-/// What a storage error means for the delivery.
-fn failed(endpoint: &Endpoint, key: DueKey, error: &storage::Error) -> Ended {
-    let (subscription, delivery) = (endpoint.subscription().id, key.delivery_id);
-    match error {
-        // Trying again would find the same; the rest of the queue goes on.
-        storage::Error::Corrupt(_) => {
-            error!(%subscription, %delivery, %error, "left out a delivery that cannot be read");
-            Ended::Settled
-        }
-        // Said once, by the engine.
-        storage::Error::Closed(_) => Ended::Unchanged,
-        error => {
-            error!(%subscription, %delivery, %error, "store failed an attempt");
-            Ended::Unchanged
         }
     }
 }

@@ -73,7 +73,7 @@ impl HttpTransport {
             ..Response::default()
         });
         if is_too_large(answer.headers()) {
-            return Err(failure::too_large("headers"));
+            return Err(failure::too_large(failure::HEADERS));
         }
         response.headers = std::mem::take(answer.headers_mut());
 
@@ -85,7 +85,7 @@ impl HttpTransport {
             response.truncated = length > body.len();
             if length > Attempt::MAX_READ_BODY {
                 // Dropping the answer closes its connection.
-                return Err(failure::too_large("body"));
+                return Err(failure::too_large(failure::BODY));
             }
         }
         Ok(())

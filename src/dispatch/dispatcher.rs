@@ -27,29 +27,31 @@ pub fn start(
     random: Arc<dyn Random>,
     settings: Settings,
 ) -> Dispatcher {
-    let attempts = Attempts {
-        store,
-        transport,
-        clock,
-        random,
-    };
     let dispatcher = Dispatcher {
         spawned: TaskTracker::new(),
         soft: CancellationToken::new(),
         hard: CancellationToken::new(),
     };
-    let scheduler = Scheduler::new(
-        attempts,
-        settings,
-        dispatcher.spawned.clone(),
-        dispatcher.soft.clone(),
-        dispatcher.hard.clone(),
-    );
+    let attempts = Attempts {
+        store,
+        transport,
+        clock,
+        random,
+        soft: dispatcher.soft.clone(),
+    };
+    let (spawned, hard) = (dispatcher.spawned.clone(), dispatcher.hard.clone());
+    let scheduler = Scheduler::new(attempts, settings, spawned, hard);
     dispatcher.spawned.spawn(scheduler.run());
     dispatcher
 }
 
 impl Dispatcher {
+    /// Resolves if it stops by itself, because the store takes no more writes
+    /// or something is wrong with it. It still has to be drained.
+    pub async fn stopped(&self) {
+        self.soft.cancelled().await;
+    }
+
     /// Starts no more attempts, lets those under way end and be recorded for
     /// as long as `deadline`, and gives up the rest: they are not recorded and
     /// due as before. Returns when nothing runs any more.

@@ -5,6 +5,10 @@ use std::{error::Error, io};
 use super::Failure;
 use crate::domain::ErrorKind;
 
+/// Bounds of an answer, for people.
+pub(super) const HEADERS: &str = "32 KiB or 100 lines of headers";
+pub(super) const BODY: &str = "64 KiB of body";
+
 /// Classifies an error of a request to an `https` or an `http` URL.
 pub(super) fn of(error: &reqwest::Error, https: bool) -> Failure {
     let kind = kind(error, https);
@@ -15,18 +19,18 @@ pub(super) fn of(error: &reqwest::Error, https: bool) -> Failure {
         ErrorKind::Connect => format!("could not connect: {cause}"),
         ErrorKind::Tls => format!("TLS failed: {cause}"),
         ErrorKind::Protocol => format!("the answer is not valid HTTP: {cause}"),
-        ErrorKind::ResponseTooLarge => return too_large("headers"),
+        ErrorKind::ResponseTooLarge => return too_large(HEADERS),
         ErrorKind::Request => format!("could not build the request: {cause}"),
         _ => format!("the connection broke before the answer was complete: {cause}"),
     };
     Failure { kind, message }
 }
 
-/// The failure of an answer beyond the bounds.
-pub(super) fn too_large(part: &str) -> Failure {
+/// The failure of an answer beyond the bounds, by what it has too much of.
+pub(super) fn too_large(what: &str) -> Failure {
     Failure {
         kind: ErrorKind::ResponseTooLarge,
-        message: format!("the {part} of the answer are too large"),
+        message: format!("the answer is too large: it has more than {what}"),
     }
 }
 

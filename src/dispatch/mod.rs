@@ -6,6 +6,7 @@ mod client;
 mod dispatcher;
 mod failure;
 mod lane;
+mod reads;
 mod request;
 mod schedule;
 mod scheduler;

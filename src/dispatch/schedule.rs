@@ -26,7 +26,7 @@ pub(super) const MAX_FETCHES: usize = 8;
 /// What a subscription keeps in memory if memory is short.
 const MIN_WINDOW: usize = 16;
 /// Lanes kept though nothing waits in them, for their endpoints.
-const MAX_LANES: usize = 64 * 1_024;
+const MAX_LANES: usize = 16 * 1_024;
 /// How long a lane rests after the store failed it.
 const PAUSE: Duration = Duration::from_secs(1);
 

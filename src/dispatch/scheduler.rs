@@ -21,11 +21,12 @@ use super::{
     Endpoint, Settings,
     attempt::Attempts,
     lane::Ended,
+    reads,
     schedule::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Schedule, Start},
 };
 use crate::{
-    domain::{DeliveryId, SubscriptionId, Timestamp},
-    storage::{self, Due, Engine, Hint, SubscriptionChange},
+    domain::{DeliveryId, SubscriptionId},
+    storage::{self, Due, Hint, SubscriptionChange},
 };
 
 /// Longest sleep, so that a clock that was set is noticed.
@@ -34,8 +35,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Subscriptions read by one step of a scan.
 const SCAN_PAGE: usize = 512;
-/// Deliveries cancelled by one write.
-const CANCEL_PAGE: usize = 1_000;
 /// Reports taken in at once.
 const BATCH: usize = 256;
 
@@ -71,7 +70,6 @@ impl Scheduler {
         attempts: Attempts,
         settings: Settings,
         spawned: TaskTracker,
-        soft: CancellationToken,
         hard: CancellationToken,
     ) -> Self {
         // One place for each attempt and read that can be under way, and one
@@ -81,20 +79,22 @@ impl Scheduler {
             schedule: Schedule::new(settings),
             hints: attempts.store.hints(),
             changes: attempts.store.subscription_changes(),
+            soft: attempts.soft.clone(),
             attempts: Arc::new(attempts),
             report,
             reports,
             spawned,
-            soft,
             hard,
             scan: 0,
             scanning: false,
         }
     }
 
-    /// Runs until the soft token is cancelled.
+    /// Runs until the soft token is cancelled, which it is in any case when
+    /// this ends.
     pub(super) async fn run(mut self) {
         let soft = self.soft.clone();
+        let _ended = soft.clone().drop_guard();
         let mut batch = Vec::with_capacity(BATCH);
         self.rescan();
         loop {
@@ -223,7 +223,7 @@ impl Scheduler {
 
     fn fetch(&self, fetch: Fetch) {
         let attempts = Arc::clone(&self.attempts);
-        self.spawn(async move { Report::Fetch(fetched(&*attempts.store, fetch).await) });
+        self.spawn(async move { Report::Fetch(reads::fetch(&*attempts.store, fetch).await) });
     }
 
     /// Begins to look for subscriptions that have deliveries waiting.
@@ -250,7 +250,7 @@ impl Scheduler {
         let attempts = Arc::clone(&self.attempts);
         let soft = self.soft.clone();
         self.spawned.spawn(async move {
-            soft.run_until_cancelled(cancel_pending(&attempts, subscription))
+            soft.run_until_cancelled(reads::cancel_pending(&attempts, subscription))
                 .await;
         });
     }
@@ -282,59 +282,5 @@ impl Drop for Flight {
         let report = Report::Attempt(self.subscription, self.delivery, ended);
         // There is a place for each attempt; it fails only if nobody listens.
         let _ = self.report.try_send(report);
-    }
-}
-
-async fn fetched(store: &dyn Engine, fetch: Fetch) -> Fetched {
-    let subscription = fetch.subscription;
-    read(store, fetch).await.unwrap_or_else(|error| {
-        error!(%subscription, %error, "could not read a queue");
-        Fetched {
-            subscription,
-            endpoint: None,
-            page: None,
-            outcome: FetchOutcome::Failed,
-        }
-    })
-}
-
-async fn read(store: &dyn Engine, fetch: Fetch) -> storage::Result<Fetched> {
-    let subscription = fetch.subscription;
-    let mut found = Fetched {
-        subscription,
-        endpoint: None,
-        page: None,
-        outcome: FetchOutcome::Done,
-    };
-    if fetch.endpoint {
-        let Some(known) = store.find_subscription(subscription).await? else {
-            found.outcome = FetchOutcome::Deleted;
-            return Ok(found);
-        };
-        found.endpoint = Some(Arc::new(Endpoint::new(known)));
-    }
-    if let Some(range) = fetch.queue {
-        found.page = Some(store.due(subscription, range.after, range.limit).await?);
-    }
-    Ok(found)
-}
-
-/// Cancels what waits for a deleted subscription.
-async fn cancel_pending(attempts: &Attempts, subscription: SubscriptionId) {
-    loop {
-        let now: Timestamp = attempts.clock.now();
-        match attempts
-            .store
-            .cancel_pending(subscription, CANCEL_PAGE, now)
-            .await
-        {
-            Ok(0) => {
-                return info!(%subscription, "cancelled what waited for a deleted subscription");
-            }
-            Ok(_) => {}
-            Err(storage::Error::Full) => tokio::time::sleep(PAUSE).await,
-            // The next scan finds what is left.
-            Err(error) => return error!(%subscription, %error, "could not cancel deliveries"),
-        }
     }
 }

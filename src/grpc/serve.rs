@@ -61,9 +61,18 @@ pub async fn serve(
     let deliveries = DeliveryServiceServer::new(Deliveries::new(control, draining.clone()));
     let health = Health::new(ready, draining.clone()).into_server();
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        let described = [
+            DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+            // So that clients can show the details of errors.
+            tonic_types::pb::FILE_DESCRIPTOR_SET,
+        ];
+        described.into_iter().fold(
+            tonic_reflection::server::Builder::configure().include_reflection_service(false),
+            tonic_reflection::server::Builder::register_encoded_file_descriptor_set,
+        )
     };
     let valid = "the descriptor sets were compiled with the program";
 

@@ -132,7 +132,7 @@ fn tell(error: &Error) -> Told {
             ..told(Code::Unavailable, "UNAVAILABLE")
         },
         Error::Internal(cause) => {
-            tracing::error!(error = cause as &dyn std::error::Error, "call failed");
+            tracing::error!(error = &**cause as &dyn std::error::Error, "call failed");
             told(Code::Internal, "INTERNAL")
         }
     }
@@ -181,7 +181,6 @@ fn clip(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::{EventId, Timestamp};
-    use crate::storage;
 
     #[test]
     fn every_error_has_its_code_reason_and_details() {
@@ -207,7 +206,7 @@ mod tests {
             Error::TestPending(event),
             Error::DiskFull,
             Error::Unavailable,
-            Error::Internal(storage::Error::Corrupt("secret detail".to_owned())),
+            Error::Internal("the cause".into()),
         ];
         let lines = errors.map(|error| {
             let status = to_status(error);
@@ -225,6 +224,21 @@ mod tests {
             }
             line
         });
-        insta::assert_snapshot!(lines.join("\n"));
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        InvalidArgument VALIDATION_FAILED: subscription.url must name a host +BadRequest
+        InvalidArgument PAYLOAD_TOO_LARGE: event.data must be at most 256 bytes, is 300 +BadRequest
+        NotFound NOT_FOUND: event evt_00000000z8e008000000000000 does not exist +ResourceInfo
+        Aborted ETAG_MISMATCH: subscription has another etag: read it again and decide anew
+        AlreadyExists REQUEST_ID_REUSED: request_id was used before to create another subscription
+        AlreadyExists IDEMPOTENCY_KEY_REUSED: idempotency key was used by evt_00000000z8e008000000000000 with another type or payload
+        FailedPrecondition SUBSCRIPTION_DISABLED: subscription is disabled: enable it first
+        FailedPrecondition DELIVERY_SETTLED: delivery is already settled
+        FailedPrecondition TOO_MANY_ATTEMPTS: delivery has 200 attempts, the most there can be; publish the event anew
+        Aborted CONTENDED: too many changes at once: try again +RetryInfo
+        DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
+        ResourceExhausted DISK_FULL: disk is full +RetryInfo
+        Unavailable UNAVAILABLE: server is not available +RetryInfo
+        Internal INTERNAL: store failed
+        "#);
     }
 }

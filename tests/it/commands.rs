@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 struct Running {
     child: Child,

@@ -127,7 +127,7 @@ async fn the_main_way_works_with_grpcurl_alone() {
 
     let update = json!({
         "subscription": {"id": id, "events": ["invoice.*"], "etag": shown["etag"]},
-        "updateMask": "events",
+        "updateMask": {"paths": ["events"]},
     });
     let error = call(&server, "SubscriptionService/UpdateSubscription", &update)
         .await

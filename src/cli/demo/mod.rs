@@ -52,8 +52,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     screen.title()?;
     let mut server = start_server(&args, folder, scratch.is_some(), &screen).await?;
     let shown = tokio::select! {
-        // First, because Ctrl-C in a terminal reaches the server as well.
-        biased;
         () = interrupt.received() => Ok(screen.note("stopping")?),
         shown = show(&args, server.address(), &screen) => shown,
         error = server.ended() => Err(error),

@@ -274,3 +274,23 @@ async fn a_dead_endpoint_with_a_backlog_does_not_slow_another() {
     assert!(took[10] < Duration::from_millis(100), "{took:?}");
     dispatcher.drain(Duration::ZERO).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_once_the_store_is_closed() {
+    let house = House::new().await;
+    let dispatcher = house.dispatch();
+    let (url, mut got) = receiver(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        status(200)
+    })
+    .await;
+    let to = house.subscribe(url, &[]).await;
+    house.publish_one(to.id).await;
+    next(&mut got).await;
+    house.store.close().await;
+    tokio::time::timeout(SOON, dispatcher.stopped())
+        .await
+        .expect("it should stop by itself");
+    dispatcher.drain(SOON).await;
+    assert!(got.try_recv().is_err());
+}
