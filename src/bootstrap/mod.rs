@@ -1,6 +1,7 @@
 //! Puts the parts together: opens the store, spawns the tasks, serves, drains.
 //! The only module that knows all the others.
 
+mod descriptors;
 mod lifecycle;
 mod server;
 mod source;

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SystemClock, SystemRandom,
+    SystemClock, SystemRandom, descriptors,
     lifecycle::{Deadline, Signals},
 };
 use crate::{
@@ -63,6 +63,7 @@ pub struct Server {
 impl Server {
     /// Opens the store and begins to serve.
     pub async fn start(config: &Config) -> Result<Self> {
+        descriptors::raise(config.delivery.max_in_flight);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let settings = embedded::Settings {
@@ -127,6 +128,7 @@ impl Server {
         let mut health = self.store.health();
         let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
         tokio::select! {
+            () = self.dispatcher.stopped() => "the dispatcher ended".to_owned(),
             ended = &mut self.grpc => match ended {
                 Ok(Ok(())) => "the gRPC server ended".to_owned(),
                 Ok(Err(error)) => format!("the gRPC server failed: {error}"),

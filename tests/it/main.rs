@@ -17,5 +17,6 @@ mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
 mod readme;
+mod receivers;
 mod source;
 mod support;
