@@ -1,7 +1,7 @@
 //! Why a use case failed, by what the caller can do about it.
 
 use crate::{
-    domain::{EventId, NotChangeable, Violation},
+    domain::{DeliveryId, EventId, EventType, NotChangeable, Violation},
     storage::{self, Resource},
 };
 
@@ -47,6 +47,17 @@ pub enum Error {
     /// The delivery cannot be changed so.
     #[error(transparent)]
     NotChangeable(#[from] NotChangeable),
+    /// More subscriptions want the event than it can have deliveries.
+    #[error(
+        "{event_type} is wanted by {wanted_by} subscriptions; an event has at most {} deliveries",
+        DeliveryId::MAX_PER_EVENT
+    )]
+    TooManyDeliveries {
+        /// The event's type.
+        event_type: EventType,
+        /// How many subscriptions want it.
+        wanted_by: usize,
+    },
     /// Others changed the same thing again and again.
     #[error("too many changes at once: try again")]
     Contended,

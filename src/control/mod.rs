@@ -24,7 +24,7 @@ pub use self::{
 };
 pub use crate::storage::{Accepted, EventFilter, Resource, View};
 use crate::{
-    domain::{Clock, Random},
+    domain::{Clock, Random, Timestamp},
     storage::Engine,
 };
 
@@ -80,8 +80,8 @@ impl Control {
         self.limits
     }
 
-    /// The clock by which requests are judged.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+    /// The time by which requests are judged.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }

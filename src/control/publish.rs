@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Control, Error, Result, routing::Index};
 use crate::{
-    domain::{DeliveryId, Event, EventId, NewEvent, SubscriptionId, TenantId, Trigger},
+    domain::{DeliveryId, Event, EventId, NewEvent, TenantId, Trigger},
     storage::{self, AcceptEvents, Accepted, Routed},
 };
 
@@ -35,42 +35,36 @@ impl Control {
                 Arc::new(event.accept(id, tenant.clone(), now))
             })
             .collect();
-        let mut index = match self.routes.get(tenant) {
-            Some(index) => index,
-            None => self.reload(tenant).await?,
-        };
         for _ in 0..MAX_ROUTINGS {
-            let routed = events.iter().map(|event| Routed {
-                event: event.clone(),
-                subscriptions: route(&index, event),
-                trigger: Trigger::Event,
-            });
+            let index = self.routes.index(&*self.store, tenant).await?;
             let accept = AcceptEvents {
                 tenant: tenant.clone(),
                 routed_at: Some(index.version()),
-                events: routed.collect(),
+                events: events
+                    .iter()
+                    .map(|event| route(&index, event))
+                    .collect::<Result<_>>()?,
             };
             match self.store.accept_events(accept).await {
-                Err(storage::Error::StaleSubscriptions) => index = self.reload(tenant).await?,
+                Err(storage::Error::StaleSubscriptions) => self.routes.forget(tenant, &index),
                 accepted => return Ok(accepted?),
             }
         }
         Err(Error::Contended)
     }
-
-    async fn reload(&self, tenant: &TenantId) -> Result<Arc<Index>> {
-        let subscriptions = self.store.tenant_subscriptions(tenant).await?;
-        let index = Arc::new(Index::new(&subscriptions));
-        self.routes.keep(tenant, index.clone());
-        Ok(index)
-    }
 }
 
-fn route(index: &Index, event: &Event) -> Vec<SubscriptionId> {
-    let mut wanting = index.route(&event.event_type);
-    if wanting.len() > DeliveryId::MAX_PER_EVENT {
-        tracing::warn!(event = %event.id, wanted_by = wanting.len(), "too many subscriptions");
-        wanting.truncate(DeliveryId::MAX_PER_EVENT);
+fn route(index: &Index, event: &Arc<Event>) -> Result<Routed> {
+    let subscriptions = index.route(&event.event_type);
+    if subscriptions.len() > DeliveryId::MAX_PER_EVENT {
+        return Err(Error::TooManyDeliveries {
+            event_type: event.event_type.clone(),
+            wanted_by: subscriptions.len(),
+        });
     }
-    wanting
+    Ok(Routed {
+        event: event.clone(),
+        subscriptions,
+        trigger: Trigger::Event,
+    })
 }

@@ -6,31 +6,56 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
+use tokio::sync::OnceCell;
 
+use super::{Error, Result};
 use crate::{
     domain::{EventPattern, EventType, State, SubscriptionId, TenantId},
-    storage::{TenantSubscriptions, TenantVersion},
+    storage::{Engine, TenantSubscriptions, TenantVersion},
 };
 
-/// The indexes of all tenants that published.
+/// Most tenants whose index is kept. One more drops them all, and those in use
+/// are read again.
+const MAX_TENANTS: usize = 10_000;
+
+/// An index. The first who wants it reads it, and the others wait for that read:
+/// a change of a large tenant must not be read once per publish under way.
+type Slot = Arc<OnceCell<Arc<Index>>>;
+
+/// The indexes of the tenants that published.
 #[derive(Debug, Default)]
-pub(super) struct Routes(RwLock<HashMap<TenantId, Arc<Index>>>);
+pub(super) struct Routes(RwLock<HashMap<TenantId, Slot>>);
 
 impl Routes {
-    /// The tenant's index, if there is one.
-    pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<Index>> {
-        self.0.read().get(tenant).cloned()
+    /// The tenant's index. It may be stale, which the store finds out.
+    pub(super) async fn index(&self, store: &dyn Engine, tenant: &TenantId) -> Result<Arc<Index>> {
+        let read = async || {
+            let subscriptions = store.tenant_subscriptions(tenant).await?;
+            Ok::<_, Error>(Arc::new(Index::new(&subscriptions)))
+        };
+        let slot = self.slot(tenant);
+        Ok(slot.get_or_try_init(read).await?.clone())
     }
 
-    /// Keeps the index, unless a later one is kept already.
-    pub(super) fn keep(&self, tenant: &TenantId, index: Arc<Index>) {
-        let mut routes = self.0.write();
-        let later = routes
-            .get(tenant)
-            .is_some_and(|kept| kept.version > index.version);
-        if !later {
-            routes.insert(tenant.clone(), index);
+    /// Forgets an index that the store found stale. Whatever is read from now on
+    /// shows the change that made it so.
+    pub(super) fn forget(&self, tenant: &TenantId, stale: &Arc<Index>) {
+        let mut slots = self.0.write();
+        let kept = slots.get(tenant).and_then(|slot| slot.get());
+        if kept.is_some_and(|kept| Arc::ptr_eq(kept, stale)) {
+            slots.remove(tenant);
         }
+    }
+
+    fn slot(&self, tenant: &TenantId) -> Slot {
+        if let Some(slot) = self.0.read().get(tenant) {
+            return slot.clone();
+        }
+        let mut slots = self.0.write();
+        if slots.len() >= MAX_TENANTS {
+            slots.clear();
+        }
+        slots.entry(tenant.clone()).or_default().clone()
     }
 }
 

@@ -123,7 +123,11 @@ impl Control {
             {
                 return Err(Error::EtagMismatch);
             }
-            Ok(old.with_spec(update.patch.clone().apply(old.spec.clone()), now))
+            let spec = update.patch.clone().apply(old.spec.clone());
+            if spec == old.spec {
+                return Ok(old.clone());
+            }
+            Ok(old.with_spec(spec, now))
         };
         if update.validate_only {
             let old = self.subscription(tenant, update.id).await?;

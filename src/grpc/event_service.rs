@@ -36,7 +36,8 @@ impl EventService for Events {
         request: Request<PublishEventRequest>,
     ) -> Result<Response<PublishEventResponse>, Status> {
         let tenant = tenant(&request);
-        let event = event::from_publish(request.into_inner().event, &self.control);
+        let (limits, now) = (self.control.limits(), self.control.now());
+        let event = event::from_publish(request.into_inner().event, limits, now);
         let published = self.control.publish(&tenant, event.map_err(to_status)?);
         let published = published.await.map_err(to_status)?;
         Ok(Response::new(event::to_published(published)))
@@ -47,7 +48,8 @@ impl EventService for Events {
         request: Request<BatchPublishEventsRequest>,
     ) -> Result<Response<BatchPublishEventsResponse>, Status> {
         let tenant = tenant(&request);
-        let events = event::from_batch(request.into_inner(), &self.control);
+        let (limits, now) = (self.control.limits(), self.control.now());
+        let events = event::from_batch(request.into_inner(), limits, now);
         let published = self
             .control
             .publish_batch(&tenant, events.map_err(to_status)?);

@@ -1,13 +1,16 @@
 //! `StreamPublishEvents`: many events under way on one stream, each answered by
 //! its number as soon as it is decided.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use futures_util::{
-    FutureExt, StreamExt,
+    StreamExt,
     stream::{self, BoxStream},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::{
@@ -29,28 +32,57 @@ const IN_FLIGHT: usize = 512;
 
 type Answers = BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
 
-/// The answers to a stream of events. When the server drains, what was read is
-/// answered before the stream ends.
+/// The answers to a stream of events.
+///
+/// The stream ends when the client has sent its last event, when reading fails,
+/// or when the server drains. What was read by then is answered first: an error
+/// between the answers would end them.
 pub(super) fn answers(
     control: Arc<Control>,
     tenant: TenantId,
     events: Streaming<StreamPublishEventsRequest>,
     draining: CancellationToken,
 ) -> Answers {
-    let cut_off = {
-        let draining = draining.clone();
-        stream::once(async move { draining.is_cancelled() })
-            .filter_map(|cut| async move { cut.then(|| Err(to_status(Error::Unavailable))) })
+    let cut_off = Arc::new(OnceLock::new());
+    let intake = Intake {
+        events,
+        draining: Box::pin(draining.cancelled_owned()),
+        cut_off: cut_off.clone(),
     };
-    events
-        .take_until(draining.cancelled_owned())
-        .map(move |item| {
-            let (control, tenant) = (control.clone(), tenant.clone());
-            async move { Ok(answer(&control, &tenant, item?).await) }.boxed()
-        })
-        .buffer_unordered(IN_FLIGHT)
-        .chain(cut_off)
-        .boxed()
+    let last = stream::once(async move { cut_off.get().cloned().map(Err) });
+    stream::unfold(intake, |mut intake| async {
+        let event = intake.next().await?;
+        Some((event, intake))
+    })
+    .map(move |event| {
+        let (control, tenant) = (control.clone(), tenant.clone());
+        async move { Ok(answer(&control, &tenant, event).await) }
+    })
+    .buffer_unordered(IN_FLIGHT)
+    .chain(last.filter_map(std::future::ready))
+    .boxed()
+}
+
+/// Reads events, and notes why if it stops before the client has.
+struct Intake {
+    events: Streaming<StreamPublishEventsRequest>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut_off: Arc<OnceLock<Status>>,
+}
+
+impl Intake {
+    async fn next(&mut self) -> Option<StreamPublishEventsRequest> {
+        let why = tokio::select! {
+            biased;
+            () = &mut self.draining => to_status(Error::Unavailable),
+            event = self.events.message() => match event {
+                Ok(event) => return event,
+                Err(status) => status,
+            },
+        };
+        self.cut_off.get_or_init(|| why);
+        None
+    }
 }
 
 async fn answer(
@@ -58,7 +90,7 @@ async fn answer(
     tenant: &TenantId,
     request: StreamPublishEventsRequest,
 ) -> StreamPublishEventsResponse {
-    let published = match event::from_publish(request.event, control) {
+    let published = match event::from_publish(request.event, control.limits(), control.now()) {
         Ok(event) => control.publish(tenant, event).await,
         Err(error) => Err(error),
     };

@@ -13,6 +13,12 @@ use crate::{
 };
 
 const DOMAIN: &str = "postrider";
+/// Most violations that are told.
+const MAX_VIOLATIONS: usize = 20;
+/// Most violations that the message names.
+const MAX_IN_SENTENCE: usize = 5;
+/// Most characters of a violation's field or description.
+const MAX_TEXT: usize = 250;
 const RETRY_SOON: Duration = Duration::from_secs(1);
 const RETRY_WHEN_SPACE: Duration = Duration::from_secs(5);
 
@@ -77,7 +83,7 @@ fn tell(error: &Error) -> Told {
     match error {
         Error::Invalid(violations) => Told {
             message: sentence(violations),
-            violations: violations.clone(),
+            violations: bounded(violations),
             ..told(Code::InvalidArgument, "VALIDATION_FAILED")
         },
         Error::PayloadTooLarge { field, size, max } => Told {
@@ -111,6 +117,7 @@ fn tell(error: &Error) -> Told {
         Error::NotChangeable(NotChangeable::TooManyAttempts) => {
             told(Code::FailedPrecondition, "TOO_MANY_ATTEMPTS")
         }
+        Error::TooManyDeliveries { .. } => told(Code::FailedPrecondition, "TOO_MANY_DELIVERIES"),
         Error::Contended => Told {
             retry_delay: Some(RETRY_SOON),
             ..told(Code::Aborted, "CONTENDED")
@@ -139,12 +146,35 @@ fn name(resource: Resource) -> (&'static str, String) {
     }
 }
 
-/// All violations in one line, for whoever sees the message alone.
+/// What fits: details travel in trailers, of which most clients take no more
+/// than 8 or 16 KiB.
+fn bounded(violations: &[Violation]) -> Vec<Violation> {
+    let told = violations.iter().take(MAX_VIOLATIONS);
+    let told = told.map(|Violation { field, description }| Violation {
+        field: clip(field),
+        description: clip(description),
+    });
+    told.collect()
+}
+
+/// The first violations in one line, for whoever sees the message alone.
 fn sentence(violations: &[Violation]) -> String {
-    let parts = violations
-        .iter()
-        .map(|violation| format!("{} {}", violation.field, violation.description));
-    parts.collect::<Vec<_>>().join("; ")
+    let first = violations.iter().take(MAX_IN_SENTENCE);
+    let mut parts: Vec<_> = first
+        .map(|Violation { field, description }| format!("{} {}", clip(field), clip(description)))
+        .collect();
+    if let more @ 1.. = violations.len().saturating_sub(MAX_IN_SENTENCE) {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join("; ")
+}
+
+/// The text, cut where it is long: some of it may be the caller's own.
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
 }
 
 #[cfg(test)]

@@ -39,9 +39,10 @@ impl SubscriptionService for Subscriptions {
     ) -> Result<Response<Subscription>, Status> {
         let tenant = tenant(&request);
         let create = subscription::from_create(request.into_inner()).map_err(to_status)?;
+        let validate_only = create.validate_only;
         let created = self.0.create_subscription(&tenant, create).await;
-        let created = created.map_err(to_status)?;
-        Ok(Response::new(subscription::to_secret_showing(&created)))
+        let created = subscription::to_created(&created.map_err(to_status)?, validate_only);
+        Ok(Response::new(created))
     }
 
     async fn get_subscription(

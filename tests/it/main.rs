@@ -12,6 +12,8 @@ mod commands;
 mod delivery;
 mod dispatch;
 mod durability;
+mod grpc_publish;
+mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
 mod readme;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Fields, from_timestamp, json, to_timestamp};
 use crate::{
-    control::{Accepted, Control, Error, EventFilter, List, Listed, View},
+    control::{Accepted, Error, EventFilter, Limits, List, Listed, View},
     domain::{Attributes, ContentType, Event, EventId, NewEvent, Payload, TimeRange, Timestamp},
     proto::{
         self, BatchPublishEventsRequest, EventView, GetEventRequest, ListEventsRequest,
@@ -15,47 +15,47 @@ use crate::{
 /// Checks the event of a `PublishEvent` request or of one item of a stream.
 pub(in crate::grpc) fn from_publish(
     event: Option<proto::Event>,
-    control: &Control,
+    limits: Limits,
+    now: Timestamp,
 ) -> Result<NewEvent, Error> {
     let event = event.ok_or_else(|| Error::invalid("event", "is required"))?;
-    check_size("event.", &event, control.limits().max_payload_bytes)?;
+    check_size("event.", &event, limits.max_payload_bytes)?;
     let mut fields = Fields::at("event.");
-    let event = from_event(&mut fields, event, control.clock().now());
-    fields.finish(|| event)
+    let event = from_event(&mut fields, event, now);
+    let event = fields.finish(|| event)?;
+    check_text("event.", &event, limits.max_payload_bytes)?;
+    Ok(event)
 }
 
 /// Checks all events of a batch.
 pub(in crate::grpc) fn from_batch(
     request: BatchPublishEventsRequest,
-    control: &Control,
+    limits: Limits,
+    now: Timestamp,
 ) -> Result<Vec<NewEvent>, Error> {
-    let limits = control.limits();
     let count = request.events.len();
     if count == 0 || count > limits.max_batch_events {
         let max = limits.max_batch_events;
         let wrong = format!("must be 1 to {max} events, are {count}");
         return Err(Error::invalid("events", wrong));
     }
-    let mut sum = 0;
     for (n, event) in request.events.iter().enumerate() {
         check_size(&format!("events[{n}]."), event, limits.max_payload_bytes)?;
-        sum += payload_size(event);
     }
-    if sum > limits.max_batch_bytes {
-        return Err(Error::PayloadTooLarge {
-            field: "events".to_owned(),
-            size: sum,
-            max: limits.max_batch_bytes,
-        });
-    }
-    let now = control.clock().now();
     let mut fields = Fields::default();
     let mut events = Vec::with_capacity(count);
     for (n, event) in request.events.into_iter().enumerate() {
         fields.go_to(format!("events[{n}]."));
         events.extend(from_event(&mut fields, event, now));
     }
-    fields.finish(|| Some(events))
+    let events = fields.finish(|| Some(events))?;
+    let mut sum = 0;
+    for (n, event) in events.iter().enumerate() {
+        check_text(&format!("events[{n}]."), event, limits.max_payload_bytes)?;
+        sum += event.payload.data.len();
+    }
+    at_most("events".to_owned(), sum, limits.max_batch_bytes)?;
+    Ok(events)
 }
 
 fn payload_size(event: &proto::Event) -> usize {
@@ -68,19 +68,25 @@ fn payload_size(event: &proto::Event) -> usize {
 
 /// Large payloads are refused before anything else looks at them.
 fn check_size(path: &str, event: &proto::Event, max: usize) -> Result<(), Error> {
-    let size = payload_size(event);
-    if size <= max {
-        return Ok(());
-    }
     let name = match event.payload {
         Some(Sent::Json(_)) => "json",
         _ => "data",
     };
-    Err(Error::PayloadTooLarge {
-        field: format!("{path}{name}"),
-        size,
-        max,
-    })
+    at_most(format!("{path}{name}"), payload_size(event), max)
+}
+
+/// A value can be longer as text than it was on the wire, by its escapes; bytes
+/// cannot, so only `json` is found too large here.
+fn check_text(path: &str, event: &NewEvent, max: usize) -> Result<(), Error> {
+    at_most(format!("{path}json"), event.payload.data.len(), max)
+}
+
+fn at_most(field: String, size: usize, max: usize) -> Result<(), Error> {
+    if size <= max {
+        Ok(())
+    } else {
+        Err(Error::PayloadTooLarge { field, size, max })
+    }
 }
 
 fn from_event(fields: &mut Fields, event: proto::Event, now: Timestamp) -> Option<NewEvent> {

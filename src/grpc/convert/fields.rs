@@ -7,6 +7,9 @@ use crate::{
     domain::{Invalid, Violations},
 };
 
+/// Most values of a repeated field.
+const MAX_VALUES: usize = 100;
+
 /// The fields of a message within a request.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -68,9 +71,25 @@ impl Fields {
         field: &str,
         texts: &[String],
     ) -> Vec<T> {
-        let parsed = texts.iter().enumerate();
-        parsed
-            .filter_map(|(n, text)| self.parse(format_args!("{field}[{n}]"), text))
+        self.check_each(field, texts, |text| text.parse())
+    }
+
+    /// Takes each of the values, named as `field[n]`. None is looked at if they
+    /// are too many.
+    pub(super) fn check_each<'a, A, T, E: Display>(
+        &mut self,
+        field: &str,
+        values: &'a [A],
+        check: impl Fn(&'a A) -> Result<T, E>,
+    ) -> Vec<T> {
+        if values.len() > MAX_VALUES {
+            let wrong = format_args!("must be at most {MAX_VALUES} values, are {}", values.len());
+            self.add(field, wrong);
+            return Vec::new();
+        }
+        let values = values.iter().enumerate();
+        values
+            .filter_map(|(n, value)| self.check(format_args!("{field}[{n}]"), check(value)))
             .collect()
     }
 

@@ -52,71 +52,41 @@ pub(super) fn from_filter(
         event_id: fields.parse_optional("event_id", &filter.event_id),
         delivery_id: fields.parse_optional("delivery_id", &filter.delivery_id),
         event_types: fields.parse_each("event_types", &filter.event_types),
-        states: each(
-            fields,
-            "states",
-            &filter.states,
-            from_state,
-            "a delivery state",
-        ),
-        status_classes: each(
-            fields,
-            "status_classes",
-            &filter.status_classes,
-            |class| {
-                u16::try_from(class)
-                    .ok()
-                    .filter(|class| (1..=5).contains(class))
-            },
-            "1 to 5, such as 2 for 2xx",
-        ),
-        error_kinds: each(
-            fields,
-            "error_kinds",
-            &filter.error_kinds,
-            from_error_kind,
-            "an error kind",
-        ),
+        states: fields.check_each("states", &filter.states, |state| from_state(*state)),
+        status_classes: fields.check_each("status_classes", &filter.status_classes, |class| {
+            from_status_class(*class)
+        }),
+        error_kinds: fields.check_each("error_kinds", &filter.error_kinds, |kind| {
+            from_error_kind(*kind)
+        }),
         accepted: from_range(fields, filter.start_time, filter.end_time)?,
     };
     fields.go_to("");
     Some(checked)
 }
 
-fn each<A: Copy, B>(
-    fields: &mut Fields,
-    name: &str,
-    values: &[A],
-    convert: impl Fn(A) -> Option<B>,
-    expected: &str,
-) -> Vec<B> {
-    let mut converted = Vec::with_capacity(values.len());
-    for (n, value) in values.iter().enumerate() {
-        match convert(*value) {
-            Some(value) => converted.push(value),
-            None => fields.add(
-                format_args!("{name}[{n}]"),
-                format_args!("must be {expected}"),
-            ),
-        }
-    }
-    converted
-}
-
-fn from_state(state: i32) -> Option<DeliveryState> {
-    match proto::DeliveryState::try_from(state).ok()? {
-        proto::DeliveryState::Unspecified => None,
-        proto::DeliveryState::Pending => Some(DeliveryState::Pending),
-        proto::DeliveryState::Delivering => Some(DeliveryState::Delivering),
-        proto::DeliveryState::Retrying => Some(DeliveryState::Retrying),
-        proto::DeliveryState::Succeeded => Some(DeliveryState::Succeeded),
-        proto::DeliveryState::Failed => Some(DeliveryState::Failed),
-        proto::DeliveryState::Cancelled => Some(DeliveryState::Cancelled),
+fn from_state(state: i32) -> Result<DeliveryState, &'static str> {
+    let wrong = "must be a delivery state";
+    match proto::DeliveryState::try_from(state).map_err(|_| wrong)? {
+        proto::DeliveryState::Unspecified => Err(wrong),
+        proto::DeliveryState::Pending => Ok(DeliveryState::Pending),
+        proto::DeliveryState::Delivering => Ok(DeliveryState::Delivering),
+        proto::DeliveryState::Retrying => Ok(DeliveryState::Retrying),
+        proto::DeliveryState::Succeeded => Ok(DeliveryState::Succeeded),
+        proto::DeliveryState::Failed => Ok(DeliveryState::Failed),
+        proto::DeliveryState::Cancelled => Ok(DeliveryState::Cancelled),
     }
 }
 
-fn from_error_kind(kind: i32) -> Option<ErrorKind> {
-    let kind = proto::ErrorKind::try_from(kind).ok()?;
-    let found = ERROR_KINDS.iter().find(|(_, shown)| *shown == kind);
-    found.map(|(kind, _)| *kind)
+fn from_status_class(class: u32) -> Result<u16, &'static str> {
+    match u16::try_from(class) {
+        Ok(class @ 1..=5) => Ok(class),
+        _ => Err("must be 1 to 5, such as 2 for 2xx"),
+    }
+}
+
+fn from_error_kind(kind: i32) -> Result<ErrorKind, &'static str> {
+    let shown = proto::ErrorKind::try_from(kind).ok();
+    let found = ERROR_KINDS.iter().find(|(_, known)| shown == Some(*known));
+    found.map(|(kind, _)| *kind).ok_or("must be an error kind")
 }

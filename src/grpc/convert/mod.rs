@@ -10,6 +10,8 @@ mod retry_policy;
 mod spec;
 pub(super) mod subscription;
 pub(super) mod tail;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::str::FromStr;

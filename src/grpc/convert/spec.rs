@@ -89,7 +89,7 @@ pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subs
 fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> {
     let patterns = fields.parse_each("events", events);
     if patterns.len() < events.len() {
-        return None;
+        return None; // What is wrong is noted already.
     }
     fields.check("events", EventPatterns::new(patterns))
 }
@@ -114,18 +114,14 @@ fn from_payload_format(fields: &mut Fields, format: i32) -> Option<PayloadFormat
 }
 
 fn from_schemes(fields: &mut Fields, schemes: &[i32]) -> Vec<SignatureScheme> {
-    let mut checked = Vec::with_capacity(schemes.len());
-    for (n, scheme) in schemes.iter().enumerate() {
+    let schemes = fields.check_each("signature_schemes", schemes, |scheme| {
         match proto::SignatureScheme::try_from(*scheme) {
-            Ok(proto::SignatureScheme::StandardWebhooks) => {
-                checked.push(SignatureScheme::StandardWebhooks);
+            Ok(proto::SignatureScheme::StandardWebhooks) => Ok(SignatureScheme::StandardWebhooks),
+            Ok(proto::SignatureScheme::Sha256Body) => Ok(SignatureScheme::Sha256Body),
+            Ok(proto::SignatureScheme::Unspecified) | Err(_) => {
+                Err("must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS or SIGNATURE_SCHEME_SHA256_BODY")
             }
-            Ok(proto::SignatureScheme::Sha256Body) => checked.push(SignatureScheme::Sha256Body),
-            Ok(proto::SignatureScheme::Unspecified) | Err(_) => fields.add(
-                format_args!("signature_schemes[{n}]"),
-                "must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS or SIGNATURE_SCHEME_SHA256_BODY",
-            ),
         }
-    }
-    SubscriptionSpec::schemes_or_default(checked)
+    });
+    SubscriptionSpec::schemes_or_default(schemes)
 }

@@ -76,6 +76,9 @@ pub(in crate::grpc) fn from_update(
     check_mask(&mut fields, &paths);
     fields.go_to("subscription.");
     refuse_unavailable(&mut fields, &subscription);
+    if !subscription.secret.is_empty() {
+        fields.add("secret", "must be empty: call RotateSubscriptionSecret");
+    }
     let id = fields.parse("id", &subscription.id);
     let expected = from_etag(&mut fields, &subscription.etag);
     let patch = from_spec(&mut fields, subscription, |name| {
@@ -98,10 +101,16 @@ fn check_mask(fields: &mut Fields, paths: &[String]) {
         fields.add("update_mask", wrong);
     }
     for path in paths {
-        if path != "*" && !MUTABLE.contains(&path.as_str()) {
-            let wrong = format_args!("must name some of {known}, or *, not \"{path}\"");
-            fields.add("update_mask", wrong);
-        }
+        let wrong = match path.as_str() {
+            "*" => continue,
+            known if MUTABLE.contains(&known) => continue,
+            "secret" => "must not name secret: call RotateSubscriptionSecret".to_owned(),
+            "state" => {
+                "must not name state: call EnableSubscription or DisableSubscription".to_owned()
+            }
+            _ => format!("must name some of {known}, or *, not {path:?}"),
+        };
+        fields.add("update_mask", wrong);
     }
 }
 
@@ -210,8 +219,24 @@ pub(in crate::grpc) fn to_subscription(subscription: &Subscription) -> proto::Su
     }
 }
 
+/// The subscription that was created, its secret shown; or what would have been,
+/// which has none yet, nor an id.
+pub(in crate::grpc) fn to_created(
+    subscription: &Subscription,
+    validate_only: bool,
+) -> proto::Subscription {
+    if validate_only {
+        return proto::Subscription {
+            id: String::new(),
+            etag: String::new(),
+            ..to_subscription(subscription)
+        };
+    }
+    to_secret_showing(subscription)
+}
+
 /// The subscription as a message that shows its newest secret.
-pub(in crate::grpc) fn to_secret_showing(subscription: &Subscription) -> proto::Subscription {
+fn to_secret_showing(subscription: &Subscription) -> proto::Subscription {
     proto::Subscription {
         secret: subscription.secrets.newest().expose().to_owned(),
         ..to_subscription(subscription)
