@@ -19,4 +19,5 @@ mod lifecycle;
 mod readme;
 mod receivers;
 mod source;
+mod storage;
 mod support;
