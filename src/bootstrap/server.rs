@@ -11,7 +11,7 @@ use super::{
     lifecycle::{Deadline, Signals},
 };
 use crate::{
-    config::Config,
+    config::{Config, EngineName},
     control::Control,
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
@@ -67,6 +67,10 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let settings = embedded::Settings {
+            adapter: match config.storage.engine {
+                EngineName::Sled => embedded::Adapter::Sled,
+                EngineName::Fjall => embedded::Adapter::Fjall,
+            },
             dir: config.storage.data_dir.clone(),
             cache_bytes: config.storage.cache_size,
         };

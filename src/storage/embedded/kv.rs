@@ -100,4 +100,9 @@ pub(super) trait Space: Send + Sync + 'static {
 
     /// The names of all partitions, in no order.
     fn list(&self) -> Result<Vec<String>>;
+
+    /// Most events and attempts that are best written at once.
+    fn group(&self) -> usize {
+        128
+    }
 }

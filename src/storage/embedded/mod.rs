@@ -13,6 +13,8 @@ mod change;
 mod committer;
 mod day;
 mod dir;
+mod fjall;
+mod folder;
 mod group;
 mod index;
 mod key;
@@ -35,4 +37,4 @@ mod write;
 mod tests;
 
 pub use dir::OpenError;
-pub use open::{Settings, open};
+pub use open::{Adapter, Settings, open};

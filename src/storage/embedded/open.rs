@@ -15,12 +15,14 @@ use super::{
     committer::Committer,
     day::{Day, Days},
     dir::{DataDir, OpenError},
+    fjall::FjallPartition,
+    folder::{Database, Folder},
     index::SubscriptionIndex,
     key,
     kv::{Batch, Order, Partition, Space, Step},
     piece, rest,
     row::{read_request, read_subscription},
-    sled::SledSpace,
+    sled::SledPartition,
     state::State,
     store::Store,
     tail::LogTail,
@@ -39,9 +41,30 @@ const WAITING_WRITES: usize = 1_024;
 const HINTS: usize = 256;
 const CHANGES: usize = 1_024;
 
+/// The key-value stores that can stand below the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// sled.
+    Sled,
+    /// fjall.
+    Fjall,
+}
+
+impl Adapter {
+    /// The name that is configured, and that the store remembers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
+}
+
 /// Where a store is and what it may use.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What keeps the rows. A store that another one wrote is refused.
+    pub adapter: Adapter,
     /// The data directory.
     pub dir: PathBuf,
     /// About how much of the store is kept in memory: half of it for today's
@@ -68,14 +91,19 @@ pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn E
 }
 
 fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
-    let dir = DataDir::take(settings.dir)?;
-    let root = sled_space(dir.path())?;
-    let days = sled_space(&dir.days())?;
-    start(dir, &root, Box::new(days), settings.cache_bytes, clock)
+    match settings.adapter {
+        Adapter::Sled => start_in::<SledPartition>(settings, clock),
+        Adapter::Fjall => start_in::<FjallPartition>(settings, clock),
+    }
 }
 
-fn sled_space(dir: &Path) -> Result<SledSpace, OpenError> {
-    SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))
+fn start_in<D: Database>(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+    let dir = DataDir::take(settings.dir, settings.adapter.name())?;
+    let folder =
+        |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
+    let root = folder(dir.path().to_owned())?;
+    let days = Box::new(folder(dir.days())?);
+    start(dir, &root, days, settings.cache_bytes, clock)
 }
 
 /// Starts the store of a directory: the catalog is a partition of `root`.
@@ -110,6 +138,7 @@ pub(super) fn start(
         announced: 0.into(),
     });
     let (writes, waiting) = mpsc::channel(WAITING_WRITES);
+    let group = root.group();
     let ended = watch::Sender::new(false);
     let store = Store::new(Arc::clone(&state), writes, ended.subscribe());
     let path = dir.path().to_owned();
@@ -118,6 +147,7 @@ pub(super) fn start(
         catalog,
         commit: CommitNumber::default(),
         last_position,
+        group,
         ended,
         dir,
     };

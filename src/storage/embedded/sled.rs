@@ -1,87 +1,14 @@
-//! Partitions kept by sled: a directory each. The only file that names the
-//! crate.
+//! A partition kept by sled. The only file that names the crate.
 
-use std::{
-    fs::{self, File},
-    io,
-    ops::Bound,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-    time::Duration,
+use std::{fs::File, ops::Bound, path::Path};
+
+use super::{
+    folder::Database,
+    kv::{Batch, Bounds, Error, Order, Partition, Result, Step},
 };
 
-use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
-
-/// How often, and with which pause, a database is asked for that this process
-/// has just let go of.
-const LOCK_TRIES: u32 = 500;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// Cache of a database that is only made.
-const LEAST_CACHE: u64 = 1024 * 1024;
-
-/// A directory of databases.
-#[derive(Debug)]
-pub(super) struct SledSpace {
-    dir: PathBuf,
-}
-
-impl SledSpace {
-    /// The databases in a directory, which is created if there is none.
-    pub(super) fn new(dir: PathBuf) -> io::Result<Self> {
-        if !dir.is_dir() {
-            fs::create_dir_all(&dir)?;
-            sync_dir(dir.parent().unwrap_or(&dir))?;
-        }
-        Ok(Self { dir })
-    }
-}
-
-impl Space for SledSpace {
-    fn open(&self, name: &str, cache_bytes: u64) -> Result<Arc<dyn Partition>> {
-        let dir = self.dir.join(name);
-        if !dir.is_dir() {
-            self.create(name)?;
-        }
-        Ok(Arc::new(SledPartition::open(&dir, cache_bytes)?))
-    }
-
-    fn list(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                names.extend(entry.file_name().into_string());
-            }
-        }
-        Ok(names)
-    }
-}
-
-impl SledSpace {
-    /// Makes an empty database aside and renames it, since sled does not open
-    /// what a power cut left of one that was being made.
-    fn create(&self, name: &str) -> Result<()> {
-        let aside = self.dir.join(format!("{name}.new"));
-        if aside.is_dir() {
-            fs::remove_dir_all(&aside)?;
-        }
-        drop(SledPartition::open(&aside, LEAST_CACHE)?);
-        for entry in fs::read_dir(&aside)? {
-            File::open(entry?.path())?.sync_all()?;
-        }
-        sync_dir(&aside)?;
-        fs::rename(&aside, self.dir.join(name))?;
-        sync_dir(&self.dir)?;
-        Ok(())
-    }
-}
-
-/// One database with one tree.
-struct SledPartition {
-    dir: PathBuf,
+/// A database with one tree.
+pub(super) struct SledPartition {
     db: sled::Db,
     /// `flush` of sled 0.34 hands its writes to the kernel and asks for no
     /// more, and errors of its own syncs are swallowed. A sync through a handle
@@ -89,45 +16,30 @@ struct SledPartition {
     file: File,
 }
 
-impl SledPartition {
-    fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
-        guarded(dir, || Self::open_unguarded(dir, cache_bytes))
-    }
+impl Database for SledPartition {
+    /// Larger ones are not faster.
+    const GROUP: usize = 128;
 
-    fn open_unguarded(dir: &Path, cache_bytes: u64) -> Result<Self> {
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Option<Self>> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
-        let mut tries = 0;
-        let db = loop {
-            match config.open() {
-                // The store's own lock keeps other processes out, so this is a
-                // handle of this process that sled has not dropped yet.
-                Err(sled::Error::Io(error))
-                    if tries < LOCK_TRIES && error.to_string().contains("acquire lock") =>
-                {
-                    tries += 1;
-                    thread::sleep(LOCK_PAUSE);
-                }
-                opened => break opened.map_err(from_sled)?,
+        let db = match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
+                return Ok(None);
             }
+            opened => opened.map_err(from_sled)?,
         };
         let file = File::open(dir.join("db"))?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            db,
-            file,
-        })
+        Ok(Some(Self { db, file }))
     }
 }
 
 impl Partition for SledPartition {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        guarded(&self.dir, || {
-            let value = self.db.get(key).map_err(from_sled)?;
-            Ok(value.map(|value| value.to_vec()))
-        })
+        let value = self.db.get(key).map_err(from_sled)?;
+        Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(
@@ -141,14 +53,11 @@ impl Partition for SledPartition {
         }
         let mut entries = self.db.range(bounds);
         loop {
-            let entry = guarded(&self.dir, || {
-                let entry = match order {
-                    Order::Forwards => entries.next(),
-                    Order::Backwards => entries.next_back(),
-                };
-                entry.transpose().map_err(from_sled)
-            });
-            let Some((key, value)) = entry? else {
+            let entry = match order {
+                Order::Forwards => entries.next(),
+                Order::Backwards => entries.next_back(),
+            };
+            let Some((key, value)) = entry.transpose().map_err(from_sled)? else {
                 return Ok(());
             };
             if visit(&key, &value).is_break() {
@@ -165,23 +74,11 @@ impl Partition for SledPartition {
                 None => writes.remove(key),
             }
         }
-        guarded(&self.dir, || {
-            self.db.apply_batch(writes).map_err(from_sled)?;
-            self.db.flush().map_err(from_sled)?;
-            self.file.sync_data()?;
-            Ok(())
-        })
+        self.db.apply_batch(writes).map_err(from_sled)?;
+        self.db.flush().map_err(from_sled)?;
+        self.file.sync_data()?;
+        Ok(())
     }
-}
-
-/// Calls sled, which panics on some damage that it finds. Says where that is.
-fn guarded<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(call));
-    let outcome = outcome.unwrap_or_else(|_| Err(Error::Corrupt("sled panicked".to_owned())));
-    outcome.map_err(|error| match error {
-        Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
-        error => error,
-    })
 }
 
 /// Whether no key can be within the bounds; sled panics on some of these.
@@ -202,9 +99,4 @@ fn from_sled(error: sled::Error) -> Error {
         sled::Error::Unsupported(what) => Error::Unsupported(what),
         error => Error::Corrupt(error.to_string()),
     }
-}
-
-/// Makes the names in a directory durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
