@@ -115,10 +115,9 @@ impl OpenError {
 }
 
 /// A data directory that is ours for as long as this lives.
-#[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Box<dyn Send + Sync>,
 }
 
 impl DataDir {
@@ -130,7 +129,15 @@ impl DataDir {
         };
         let found = format(&path, engine).map_err(|error| OpenError::io(&path, error))?;
         check(&path, found, engine)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self::locked(path, lock))
+    }
+
+    /// A directory that is ours by another lock.
+    pub(super) fn locked(path: PathBuf, lock: impl Send + Sync + 'static) -> Self {
+        Self {
+            path,
+            _lock: Box::new(lock),
+        }
     }
 
     /// Where everything stands that is not of a day.

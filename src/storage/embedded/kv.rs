@@ -26,6 +26,19 @@ pub(super) enum Error {
 /// From which key up to which.
 pub(super) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
+/// Whether no key can be within the bounds; sled and the standard library panic
+/// on some of these.
+pub(super) fn is_empty((low, high): &Bounds) -> bool {
+    match (low, high) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+        _ => false,
+    }
+}
+
 /// Which end of a range comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {

@@ -21,6 +21,7 @@ mod key;
 mod kv;
 mod list;
 mod log;
+mod memory;
 mod open;
 mod piece;
 mod queue;
@@ -37,4 +38,5 @@ mod write;
 mod tests;
 
 pub use dir::OpenError;
-pub use open::{Adapter, Settings, open};
+pub use memory::Disk;
+pub use open::{Adapter, Settings, open, open_in_memory};

@@ -20,6 +20,7 @@ use super::{
     index::SubscriptionIndex,
     key,
     kv::{Batch, Order, Partition, Space, Step},
+    memory::Disk,
     piece, rest,
     row::{read_request, read_subscription},
     sled::SledPartition,
@@ -80,21 +81,42 @@ impl Settings {
 /// Opens the store in a directory, or makes a new one there. The store is this
 /// process's alone until it is closed or dropped.
 pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, OpenError> {
-    let span = tracing::Span::current();
     let dir = settings.dir.clone();
-    let opening =
-        tokio::task::spawn_blocking(move || span.in_scope(|| open_blocking(settings, clock)));
+    blocking(dir, move || match settings.adapter {
+        Adapter::Sled => start_in::<SledPartition>(settings, clock),
+        Adapter::Fjall => start_in::<FjallPartition>(settings, clock),
+    })
+    .await
+}
+
+/// Opens the store on a disk in memory: for tests and simulation.
+pub async fn open_in_memory(
+    disk: &Disk,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let dir = PathBuf::from("memory");
+    let disk = disk.clone();
+    blocking(dir.clone(), move || {
+        let Some(owner) = disk.take() else {
+            return Err(OpenError::Locked { dir });
+        };
+        let (root, days) = (disk.space(""), disk.space("days/"));
+        start(DataDir::locked(dir, owner), &root, Box::new(days), 0, clock)
+    })
+    .await
+}
+
+/// Opens a store on a thread that may block.
+async fn blocking(
+    dir: PathBuf,
+    open: impl FnOnce() -> Result<Store, OpenError> + Send + 'static,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let span = tracing::Span::current();
+    let opening = tokio::task::spawn_blocking(move || span.in_scope(open));
     let store = opening
         .await
         .unwrap_or_else(|panic| Err(OpenError::corrupt(&dir, &panic)))?;
     Ok(Arc::new(store))
-}
-
-fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
-    match settings.adapter {
-        Adapter::Sled => start_in::<SledPartition>(settings, clock),
-        Adapter::Fjall => start_in::<FjallPartition>(settings, clock),
-    }
 }
 
 fn start_in<D: Database>(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {

@@ -1,10 +1,10 @@
 //! A partition kept by sled. The only file that names the crate.
 
-use std::{fs::File, ops::Bound, path::Path};
+use std::{fs::File, path::Path};
 
 use super::{
     folder::Database,
-    kv::{Batch, Bounds, Error, Order, Partition, Result, Step},
+    kv::{Batch, Bounds, Error, Order, Partition, Result, Step, is_empty},
 };
 
 /// A database with one tree.
@@ -78,18 +78,6 @@ impl Partition for SledPartition {
         self.db.flush().map_err(from_sled)?;
         self.file.sync_data()?;
         Ok(())
-    }
-}
-
-/// Whether no key can be within the bounds; sled panics on some of these.
-fn is_empty((low, high): &Bounds) -> bool {
-    match (low, high) {
-        (Bound::Included(low), Bound::Included(high)) => low > high,
-        (
-            Bound::Included(low) | Bound::Excluded(low),
-            Bound::Included(high) | Bound::Excluded(high),
-        ) => low >= high,
-        _ => false,
     }
 }
 

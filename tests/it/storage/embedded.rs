@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use async_trait::async_trait;
 use postrider::storage::{
     Engine,
-    embedded::{Adapter, OpenError, Settings, open},
+    embedded::{Adapter, Disk, OpenError, Settings, open, open_in_memory},
 };
 use tempfile::TempDir;
 
@@ -24,6 +24,12 @@ mod fjall {
     use super::*;
 
     run_suite!(InDirectory::new(Adapter::Fjall));
+}
+
+mod memory {
+    use super::*;
+
+    run_suite!(InMemory::new());
 }
 
 /// A store in a directory.
@@ -73,6 +79,52 @@ impl Fixture for InDirectory {
         let left = tempfile::tempdir().unwrap();
         copy(self.dir.path(), left.path());
         self.dir = left;
+        self.open().await;
+    }
+}
+
+/// A store on a disk in memory.
+struct InMemory {
+    disk: Disk,
+    clock: Arc<TestClock>,
+    engine: Arc<dyn Engine>,
+}
+
+impl InMemory {
+    async fn new() -> Self {
+        let disk = Disk::default();
+        let clock = TestClock::new();
+        let engine = open_in_memory(&disk, clock.clone()).await.unwrap();
+        Self {
+            disk,
+            clock,
+            engine,
+        }
+    }
+
+    async fn open(&mut self) {
+        let opened = open_in_memory(&self.disk, self.clock.clone()).await;
+        self.engine = opened.unwrap();
+    }
+}
+
+#[async_trait]
+impl Fixture for InMemory {
+    fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    fn clock(&self) -> &TestClock {
+        &self.clock
+    }
+
+    async fn reopen(&mut self) {
+        self.engine.close().await;
+        self.open().await;
+    }
+
+    async fn crash(&mut self) {
+        self.disk.restart(|| false);
         self.open().await;
     }
 }
