@@ -5,12 +5,15 @@ use std::{
     fs::{self, File},
     io,
     ops::Bound,
+    os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
 };
+
+use rustix::fs::statvfs;
 
 use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 
@@ -57,6 +60,28 @@ impl Space for SledSpace {
             }
         }
         Ok(names)
+    }
+
+    /// Renames before it removes, since a crash may leave half of a directory.
+    fn remove(&self, name: &str) -> Result<()> {
+        let aside = self.dir.join(format!("{name}.old"));
+        if self.dir.join(name).is_dir() {
+            fs::rename(self.dir.join(name), &aside)?;
+            sync_dir(&self.dir)?;
+        }
+        if aside.is_dir() {
+            fs::remove_dir_all(&aside)?;
+        }
+        Ok(())
+    }
+
+    fn size(&self, name: &str) -> Result<u64> {
+        Ok(size_of_dir(&self.dir.join(name))?)
+    }
+
+    fn free(&self) -> Result<u64> {
+        let found = statvfs(&self.dir).map_err(io::Error::from)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
 
@@ -202,6 +227,24 @@ fn from_sled(error: sled::Error) -> Error {
         sled::Error::Unsupported(what) => Error::Unsupported(what),
         error => Error::Corrupt(error.to_string()),
     }
+}
+
+/// What the files below a directory take on the disk.
+fn size_of_dir(dir: &Path) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut size = 0;
+    for entry in entries {
+        let entry = entry?;
+        size += if entry.file_type()?.is_dir() {
+            size_of_dir(&entry.path())?
+        } else {
+            entry.metadata()?.blocks() * 512
+        };
+    }
+    Ok(size)
 }
 
 /// Makes the names in a directory durable.
