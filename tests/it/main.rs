@@ -9,6 +9,7 @@
 mod architecture;
 mod chart;
 mod commands;
+mod crash;
 mod delivery;
 mod dispatch;
 mod durability;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use console::{Alignment, Style, pad_str, style, truncate_str};
 
-use super::{Outcome, story::nanos_of};
+use super::Outcome;
 use crate::{
     cli::duration::show,
     proto::{Attempt, AttemptOutcome, ErrorKind},
@@ -114,6 +114,12 @@ fn columns(cells: [&str; 6]) -> String {
     let cells = cells.iter().zip(WIDTHS);
     let padded = cells.map(|(cell, (width, alignment))| pad_str(cell, width, alignment, None));
     format!("  {}", padded.collect::<Vec<_>>().join("  "))
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(super) fn nanos_of(time: &prost_types::Timestamp) -> u64 {
+    let seconds = u64::try_from(time.seconds).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.nanos).unwrap_or(0)
 }
 
 #[cfg(test)]

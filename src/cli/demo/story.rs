@@ -3,7 +3,6 @@
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
-use prost_types::Timestamp;
 use tokio::time::{sleep, timeout};
 use tonic::{Streaming, transport::Channel};
 
@@ -195,10 +194,4 @@ fn subscription(url: &str) -> Subscription {
         }),
         ..Subscription::default()
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-pub(super) fn nanos_of(time: &Timestamp) -> u64 {
-    let seconds = u64::try_from(time.seconds).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(time.nanos).unwrap_or(0)
 }

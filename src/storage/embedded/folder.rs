@@ -5,12 +5,15 @@ use std::{
     fs::{self, File},
     io,
     marker::PhantomData,
+    os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
 };
+
+use rustix::fs::statvfs;
 
 use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 
@@ -86,6 +89,28 @@ impl<D: Database> Space for Folder<D> {
         Ok(names)
     }
 
+    /// Renames before it removes, since a crash may leave half of a directory.
+    fn remove(&self, name: &str) -> Result<()> {
+        let aside = self.dir.join(format!("{name}.old"));
+        if self.dir.join(name).is_dir() {
+            fs::rename(self.dir.join(name), &aside)?;
+            sync(&self.dir)?;
+        }
+        if aside.is_dir() {
+            fs::remove_dir_all(&aside)?;
+        }
+        Ok(())
+    }
+
+    fn size(&self, name: &str) -> Result<u64> {
+        Ok(size_of(&self.dir.join(name))?)
+    }
+
+    fn free(&self) -> Result<u64> {
+        let found = statvfs(&self.dir).map_err(io::Error::from)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn group(&self) -> usize {
         D::GROUP
     }
@@ -141,6 +166,24 @@ fn guard<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
         Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
         error => error,
     })
+}
+
+/// What the files below a directory take on the disk.
+fn size_of(dir: &Path) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut size = 0;
+    for entry in entries {
+        let entry = entry?;
+        size += if entry.file_type()?.is_dir() {
+            size_of(&entry.path())?
+        } else {
+            entry.metadata()?.blocks() * 512
+        };
+    }
+    Ok(size)
 }
 
 /// Makes everything below a path durable.

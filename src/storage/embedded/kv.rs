@@ -114,6 +114,17 @@ pub(super) trait Space: Send + Sync + 'static {
     /// The names of all partitions, in no order.
     fn list(&self) -> Result<Vec<String>>;
 
+    /// Removes a partition, if there is one, and gives its space back; once
+    /// this has returned it does not come back after a power cut. Who still has
+    /// it open may go on reading, and holds the space until then.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// How many bytes a partition takes on the disk; zero if there is none.
+    fn size(&self, name: &str) -> Result<u64>;
+
+    /// How many bytes the disk still has room for.
+    fn free(&self) -> Result<u64>;
+
     /// Most events and attempts that are best written at once.
     fn group(&self) -> usize {
         128

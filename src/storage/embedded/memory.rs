@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 
 use super::kv::{Batch, Bounds, Order, Partition, Result, Space, Step, is_empty};
 
+/// What the disk has room for while it is not full.
+const ROOM: u64 = 1 << 40;
+
 /// A disk in memory, and the hand that pulls its plug. For tests and simulation.
 ///
 /// A write is whole or absent here, as it is in each adapter once it has
@@ -106,6 +109,22 @@ impl Space for MemorySpace {
             .keys()
             .filter_map(|path| path.strip_prefix(self.path));
         Ok(names.map(str::to_owned).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = format!("{}{name}", self.path);
+        self.disk.0.lock().partitions.remove(&path);
+        Ok(())
+    }
+
+    fn size(&self, name: &str) -> Result<u64> {
+        let path = format!("{}{name}", self.path);
+        let rows = self.disk.0.lock().partitions.get(&path).cloned();
+        Ok(rows.map_or(0, |rows| rows.lock().size()))
+    }
+
+    fn free(&self) -> Result<u64> {
+        Ok(if self.disk.0.lock().full { 0 } else { ROOM })
     }
 }
 
@@ -221,6 +240,11 @@ impl Rows {
             let undo = self.apply(writes.clone());
             self.unsynced.push((writes, undo));
         }
+    }
+
+    fn size(&self) -> u64 {
+        let bytes = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.len() + value.len()) as u64;
+        self.visible.iter().map(bytes).sum()
     }
 
     /// Returns what takes the writes back.

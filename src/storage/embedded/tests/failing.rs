@@ -43,6 +43,18 @@ impl Space for FailingSpace {
     fn list(&self) -> Result<Vec<String>> {
         self.space.list()
     }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.space.remove(name)
+    }
+
+    fn size(&self, name: &str) -> Result<u64> {
+        self.space.size(name)
+    }
+
+    fn free(&self) -> Result<u64> {
+        self.space.free()
+    }
 }
 
 impl Partition for FailingPartition {

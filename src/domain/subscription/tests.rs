@@ -1,0 +1,48 @@
+use super::*;
+
+fn headers(list: &[(&str, &str)]) -> Result<CustomHeaders, Invalid> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    CustomHeaders::new(list.iter().map(owned))
+}
+
+#[test]
+fn headers_that_would_break_a_delivery_are_refused() {
+    let long = "x".repeat(MAX_HEADER_VALUE + 1);
+    for (name, value) in [
+        ("Host", "x"),
+        ("content-length", "1"),
+        ("Webhook-Id", "x"),
+        ("X-Webhook-Signature", "x"),
+        ("", "x"),
+        ("a b", "x"),
+        ("a", "line\r\nsplit: 1"),
+        ("a", " spaced"),
+        ("a", "\u{e9}"),
+        ("a", &long),
+    ] {
+        assert!(headers(&[(name, value)]).is_err(), "{name:?}: {value:?}");
+    }
+    assert!(headers(&[("A", "1"), ("a", "2")]).is_err());
+    let kept = headers(&[("Authorization", "Bearer x")]).unwrap();
+    assert_eq!(kept.as_map()["authorization"], "Bearer x");
+}
+
+#[test]
+fn a_change_raises_the_version_and_an_idle_one_does_not() {
+    let now = Timestamp::from_secs(1);
+    let events = EventPatterns::new(vec!["*".parse().unwrap()]).unwrap();
+    let url = "https://client.example/".parse().unwrap();
+    let subscription = Subscription::new(
+        SubscriptionId::new(now, 0),
+        TenantId::default(),
+        SubscriptionSpec::new(url, events),
+        LiveSecrets::new(crate::domain::Secret::generate([1; 32])),
+        now,
+    );
+    let state = |state| subscription.with_state(state, StateCode::Requested, String::new(), now);
+    assert_eq!(state(State::Active), subscription);
+    let disabled = state(State::Disabled);
+    assert_eq!(disabled.version, Version(2));
+    assert!(subscription.wants(&"a".parse().unwrap()));
+    assert!(!disabled.wants(&"a".parse().unwrap()));
+}
