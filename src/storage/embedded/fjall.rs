@@ -18,9 +18,10 @@ const KEYSPACE: &str = "rows";
 const WORKERS: usize = 2;
 
 /// Bounds of what is gathered in memory before it becomes a table; up to four
-/// more of these wait to be written.
+/// more of these wait to be written. Smaller ones cost throughput: each spans
+/// all keys, so that merging them is most of the work.
 const LEAST_MEMTABLE: u64 = 2 * 1024 * 1024;
-const MOST_MEMTABLE: u64 = 16 * 1024 * 1024;
+const MOST_MEMTABLE: u64 = 32 * 1024 * 1024;
 
 /// A database with one keyspace.
 pub(super) struct FjallPartition {
@@ -39,7 +40,7 @@ impl Database for FjallPartition {
             Err(fjall::Error::Locked) => return Ok(None),
             opened => opened.map_err(from_fjall)?,
         };
-        let memtable = (cache_bytes / 4).clamp(LEAST_MEMTABLE, MOST_MEMTABLE);
+        let memtable = (cache_bytes / 2).clamp(LEAST_MEMTABLE, MOST_MEMTABLE);
         let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable);
         let rows = db.keyspace(KEYSPACE, options).map_err(from_fjall)?;
         Ok(Some(Self { db, rows }))
