@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::statvfs;
+use rustix::{
+    fs::{FallocateFlags, fallocate, statvfs},
+    io::Errno,
+};
 
 use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 
@@ -21,6 +24,14 @@ use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
 /// has just let go of.
 const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// sled writes whole segments.
+const SEGMENT: u64 = 512 * 1024;
+/// How many bytes sled writes for one, at worst: it writes whole pages anew.
+const AMPLIFICATION: u64 = 4;
+/// Room that is set apart beyond what is needed, so that it is seldom asked for
+/// and deliveries can be recorded for a while on a full disk.
+const AHEAD: u64 = 2 * 1024 * 1024;
 
 /// Cache of a database that is only made.
 const LEAST_CACHE: u64 = 1024 * 1024;
@@ -48,7 +59,10 @@ impl Space for SledSpace {
         if !dir.is_dir() {
             self.create(name)?;
         }
-        Ok(Arc::new(SledPartition::open(&dir, cache_bytes)?))
+        match SledPartition::open(&dir, cache_bytes) {
+            Err(Error::Io(error)) if is_full(&error) => Err(Error::Full),
+            opened => Ok(Arc::new(opened?)),
+        }
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -138,7 +152,7 @@ impl SledPartition {
                 opened => break opened.map_err(from_sled)?,
             }
         };
-        let file = File::open(dir.join("db"))?;
+        let file = File::options().write(true).open(dir.join("db"))?;
         Ok(Self {
             dir: dir.to_owned(),
             db,
@@ -182,6 +196,26 @@ impl Partition for SledPartition {
         }
     }
 
+    /// Has the file system set blocks apart behind the end of the file, where
+    /// sled goes on: it does not recover from a write that found no room.
+    fn claim(&self, bytes: u64) -> Result<bool> {
+        let needed = SEGMENT * 2 + bytes * AMPLIFICATION;
+        let found = self.file.metadata()?;
+        let end = found.len();
+        if (found.blocks() * 512).saturating_sub(end) >= needed {
+            return Ok(true);
+        }
+        for ahead in [AHEAD, 0] {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, needed + ahead) {
+                Ok(()) => return Ok(true),
+                Err(Errno::NOSPC | Errno::DQUOT) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(error) => return Err(Error::Io(error.into())),
+            }
+        }
+        Err(Error::Full)
+    }
+
     fn commit(&self, batch: Batch) -> Result<()> {
         let mut writes = sled::Batch::default();
         for (key, value) in batch.into_writes() {
@@ -207,6 +241,13 @@ fn guarded<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
         Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
         error => error,
     })
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Whether no key can be within the bounds; sled panics on some of these.
