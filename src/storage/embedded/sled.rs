@@ -1,11 +1,24 @@
 //! A partition kept by sled. The only file that names the crate.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, os::unix::fs::MetadataExt, path::Path};
+
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 
 use super::{
     folder::Database,
     kv::{Batch, Bounds, Error, Order, Partition, Result, Step, is_empty},
 };
+
+/// sled writes whole segments.
+const SEGMENT: u64 = 512 * 1024;
+/// How many bytes sled writes for one, at worst: it writes whole pages anew.
+const AMPLIFICATION: u64 = 4;
+/// Room that is set apart beyond what is needed, so that it is seldom asked for
+/// and deliveries can be recorded for a while on a full disk.
+const AHEAD: u64 = 2 * 1024 * 1024;
 
 /// A database with one tree.
 pub(super) struct SledPartition {
@@ -31,7 +44,7 @@ impl Database for SledPartition {
             }
             opened => opened.map_err(from_sled)?,
         };
-        let file = File::open(dir.join("db"))?;
+        let file = File::options().write(true).open(dir.join("db"))?;
         Ok(Some(Self { db, file }))
     }
 }
@@ -64,6 +77,26 @@ impl Partition for SledPartition {
                 return Ok(());
             }
         }
+    }
+
+    /// Has the file system set blocks apart behind the end of the file, where
+    /// sled goes on: it does not recover from a write that found no room.
+    fn claim(&self, bytes: u64) -> Result<bool> {
+        let needed = SEGMENT * 2 + bytes * AMPLIFICATION;
+        let found = self.file.metadata()?;
+        let end = found.len();
+        if (found.blocks() * 512).saturating_sub(end) >= needed {
+            return Ok(true);
+        }
+        for ahead in [AHEAD, 0] {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, needed + ahead) {
+                Ok(()) => return Ok(true),
+                Err(Errno::NOSPC | Errno::DQUOT) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(error) => return Err(Error::Io(error.into())),
+            }
+        }
+        Err(Error::Full)
     }
 
     fn commit(&self, batch: Batch) -> Result<()> {
