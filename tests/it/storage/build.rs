@@ -20,6 +20,9 @@ use postrider::{
 
 pub use super::fixture::NOON;
 
+/// How long an idempotency key is remembered.
+pub const SEVEN_DAYS: Duration = Duration::from_hours(7 * 24);
+
 pub fn after(seconds: u64) -> Timestamp {
     NOON.after(Duration::from_secs(seconds))
 }

@@ -3,4 +3,5 @@
 mod build;
 mod embedded;
 mod fixture;
+mod model;
 mod suite;

@@ -15,6 +15,16 @@ pub mod whole;
 /// future of a `Fixture`.
 macro_rules! run_suite {
     ($fixture:expr) => {
+        #[test]
+        fn random_calls_leave_it_as_the_model_says() {
+            $crate::storage::model::agrees(|| {
+                Box::pin(async {
+                    let store = $fixture.await;
+                    Box::new(store) as Box<dyn $crate::storage::fixture::Fixture>
+                })
+            });
+        }
+
         $crate::storage::suite::cases! { $fixture;
             accept {
                 an_accepted_event_is_there_after_a_restart,
