@@ -17,6 +17,7 @@ mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
+mod powercut;
 mod readme;
 mod receivers;
 mod source;

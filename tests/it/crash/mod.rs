@@ -9,8 +9,8 @@ mod check;
 mod churn;
 mod ledger;
 mod load;
-mod payload;
-mod plan;
+pub mod payload;
+pub mod plan;
 mod receipts;
 mod tail;
 
