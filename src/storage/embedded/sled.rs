@@ -1,9 +1,14 @@
 //! A partition kept by sled. The only file that names the crate.
 
-use std::{fs::File, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{FallocateFlags, FlockOperation, fallocate, flock},
     io::Errno,
 };
 
@@ -38,6 +43,9 @@ impl Database for SledPartition {
             .path(dir)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
+        if !forget_half_snapshots(dir)? {
+            return Ok(None);
+        }
         let db = match config.open() {
             Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
                 return Ok(None);
@@ -112,6 +120,31 @@ impl Partition for SledPartition {
         self.file.sync_data()?;
         Ok(())
     }
+}
+
+/// Removes snapshots of its log that sled had begun when it was cut off: it
+/// would take one for whole and call the store corrupt. The log has everything
+/// that is in them. Does nothing and says no while another handle has the
+/// database, which may be writing one.
+fn forget_half_snapshots(dir: &Path) -> io::Result<bool> {
+    let Ok(database) = File::open(dir.join("db")) else {
+        return Ok(true);
+    };
+    match flock(&database, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(true)
 }
 
 fn from_sled(error: sled::Error) -> Error {
