@@ -12,6 +12,7 @@ mod commands;
 mod delivery;
 mod dispatch;
 mod durability;
+mod full_disk;
 mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
