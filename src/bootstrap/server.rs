@@ -12,7 +12,7 @@ use super::{
     retention,
 };
 use crate::{
-    config::Config,
+    config::{Config, EngineName},
     control::Control,
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
@@ -69,6 +69,10 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let settings = embedded::Settings {
+            adapter: match config.storage.engine {
+                EngineName::Sled => embedded::Adapter::Sled,
+                EngineName::Fjall => embedded::Adapter::Fjall,
+            },
             dir: config.storage.data_dir.clone(),
             cache_bytes: config.storage.cache_size,
         };

@@ -34,10 +34,12 @@ pub(super) trait Named: Copy + PartialEq + 'static {
 pub enum EngineName {
     /// sled, embedded.
     Sled,
+    /// fjall, embedded.
+    Fjall,
 }
 
 impl Named for EngineName {
-    const ALL: &[(&'static str, Self)] = &[("sled", Self::Sled)];
+    const ALL: &[(&'static str, Self)] = &[("sled", Self::Sled), ("fjall", Self::Fjall)];
 }
 
 /// Shape of the log's lines.
@@ -117,7 +119,7 @@ impl<T: Named> Format for Choice<T> {
     fn expected() -> String {
         let names: Vec<_> = T::ALL.iter().map(|(name, _)| quoted(name)).collect();
         match names.as_slice() {
-            [only] => format!("{only}, the only one there is"),
+            [only] => only.clone(),
             [others @ .., last] => format!("{} or {last}", others.join(", ")),
             [] => "nothing at all".to_owned(),
         }

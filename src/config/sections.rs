@@ -71,7 +71,8 @@ section! {
 section! {
     /// Where events are kept.
     struct Storage in "storage" {
-        /// The storage engine.
+        /// The storage engine. A store remembers which one wrote it, and another
+        /// one refuses it.
         engine: EngineName as Choice<EngineName> = EngineName::Sled,
         /// Directory of the store; it is created if it is missing, and belongs to
         /// one process at a time.

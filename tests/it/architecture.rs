@@ -47,6 +47,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// A crate and the only modules that may name it.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sled", &["storage::embedded::sled"]),
+    ("fjall", &["storage::embedded::fjall"]),
     ("tonic", &["grpc", "http", "proto", "bootstrap", "cli"]),
     ("prost", &["grpc", "http", "proto", "bootstrap", "cli"]),
     ("reqwest", &["dispatch", "cli"]),

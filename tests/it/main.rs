@@ -9,6 +9,7 @@
 mod architecture;
 mod chart;
 mod commands;
+mod crash;
 mod delivery;
 mod dispatch;
 mod durability;
@@ -17,7 +18,9 @@ mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
+mod powercut;
 mod readme;
 mod receivers;
 mod source;
+mod storage;
 mod support;

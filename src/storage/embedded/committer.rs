@@ -26,15 +26,14 @@ use crate::{
     storage::{CommitNumber, Created, Error, Health, LogPosition, Removed, Result},
 };
 
-/// Most events and attempts in a group; larger calls are a group by themselves.
-const GROUP: usize = 128;
-
 /// Owns the right to write, the catalog and the data directory.
 pub(super) struct Committer {
     pub(super) state: Arc<State>,
     pub(super) catalog: Arc<dyn Partition>,
     pub(super) commit: CommitNumber,
     pub(super) last_position: LogPosition,
+    /// Most events and attempts in a group; larger calls are one by themselves.
+    pub(super) group: usize,
     pub(super) ended: watch::Sender<bool>,
     /// Given up last, so that nobody else opens the store before.
     pub(super) dir: DataDir,
@@ -101,14 +100,14 @@ impl Committer {
         let mut next = Some(first);
         while let Some(write) = next.take() {
             match write.weight() {
-                Some(more) if weight == 0 || weight + more <= GROUP => weight += more.max(1),
+                Some(more) if weight == 0 || weight + more <= self.group => weight += more.max(1),
                 _ => {
                     *held = Some(write);
                     break;
                 }
             }
             answers.push(stage(&state, &mut group, write, &mut settled));
-            if weight < GROUP {
+            if weight < self.group {
                 next = writes.try_recv().ok();
             }
         }

@@ -10,8 +10,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::kv;
 
-/// What this program writes into `FORMAT`.
-const FORMAT: &str = "postrider sled 1\n";
+/// The newest format of each adapter that this program reads, which is the one
+/// that it writes.
+const VERSION: u32 = 1;
 
 /// Why a store cannot be opened, by what the operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +26,35 @@ pub enum OpenError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// Another engine or a newer format wrote it.
+    /// Another engine wrote it.
     #[error(
-        "{} holds {found:?}, which this program cannot read as {FORMAT:?}; start the version or \
-         the storage engine that wrote it, or name another directory",
+        "{} was written by the engine {found}, not by {wanted}; set storage.engine to {found:?}, \
+         or name another directory and fill it with `postrider storage copy`",
+        dir.display()
+    )]
+    OtherEngine {
+        /// The data directory.
+        dir: PathBuf,
+        /// The engine that wrote it.
+        found: String,
+        /// The engine that was to open it.
+        wanted: &'static str,
+    },
+    /// A newer version of this program wrote it.
+    #[error(
+        "{} is of format {found}, and this version of postrider reads up to {VERSION}; start the \
+         version that wrote it or a newer one",
+        dir.display()
+    )]
+    NewerFormat {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Something else wrote it.
+    #[error(
+        "{} holds {found:?}, which is no store that postrider knows; name another directory",
         dir.display()
     )]
     Foreign {
@@ -90,24 +116,29 @@ impl OpenError {
 }
 
 /// A data directory that is ours for as long as this lives.
-#[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Box<dyn Send + Sync>,
 }
 
 impl DataDir {
-    /// Takes the directory, which is created if there is none.
-    pub(super) fn take(path: PathBuf) -> Result<Self, OpenError> {
+    /// Takes the directory for an engine; it is created if there is none.
+    pub(super) fn take(path: PathBuf, engine: &'static str) -> Result<Self, OpenError> {
         let lock = lock(&path).map_err(|error| OpenError::io(&path, error))?;
         let Some(lock) = lock else {
             return Err(OpenError::Locked { dir: path });
         };
-        let found = format(&path).map_err(|error| OpenError::io(&path, error))?;
-        if found != FORMAT {
-            return Err(OpenError::Foreign { dir: path, found });
+        let found = format(&path, engine).map_err(|error| OpenError::io(&path, error))?;
+        check(&path, found, engine)?;
+        Ok(Self::locked(path, lock))
+    }
+
+    /// A directory that is ours by another lock.
+    pub(super) fn locked(path: PathBuf, lock: impl Send + Sync + 'static) -> Self {
+        Self {
+            path,
+            _lock: Box::new(lock),
         }
-        Ok(Self { path, _lock: lock })
     }
 
     /// Where everything stands that is not of a day.
@@ -145,8 +176,30 @@ fn lock(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Whether the engine can read a directory that says this of itself.
+fn check(dir: &Path, found: String, wanted: &'static str) -> Result<(), OpenError> {
+    let dir = dir.to_owned();
+    let mut words = found.split_whitespace();
+    let (name, engine) = (words.next(), words.next());
+    let version = words.next().and_then(|version| version.parse().ok());
+    match (name, engine, version, words.next()) {
+        (Some("postrider"), Some(engine), Some(_), None) if engine != wanted => {
+            Err(OpenError::OtherEngine {
+                dir,
+                found: engine.to_owned(),
+                wanted,
+            })
+        }
+        (Some("postrider"), Some(_), Some(VERSION), None) => Ok(()),
+        (Some("postrider"), Some(_), Some(found), None) if found > VERSION => {
+            Err(OpenError::NewerFormat { dir, found })
+        }
+        _ => Err(OpenError::Foreign { dir, found }),
+    }
+}
+
 /// What the directory says it holds; says it of a new one first.
-fn format(dir: &Path) -> io::Result<String> {
+fn format(dir: &Path, engine: &str) -> io::Result<String> {
     let path = dir.join("FORMAT");
     match fs::read(&path) {
         Ok(found) => return Ok(String::from_utf8_lossy(&found).into_owned()),
@@ -155,10 +208,11 @@ fn format(dir: &Path) -> io::Result<String> {
     }
     // Written aside and renamed, so that a crash leaves all of it or nothing.
     let aside = dir.join("FORMAT.new");
+    let format = format!("postrider {engine} {VERSION}\n");
     let mut file = File::create(&aside)?;
-    file.write_all(FORMAT.as_bytes())?;
+    file.write_all(format.as_bytes())?;
     file.sync_all()?;
     fs::rename(&aside, &path)?;
     File::open(dir)?.sync_all()?;
-    Ok(FORMAT.to_owned())
+    Ok(format)
 }

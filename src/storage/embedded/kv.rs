@@ -29,6 +29,19 @@ pub(super) enum Error {
 /// From which key up to which.
 pub(super) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
+/// Whether no key can be within the bounds; sled and the standard library panic
+/// on some of these.
+pub(super) fn is_empty((low, high): &Bounds) -> bool {
+    match (low, high) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+        _ => false,
+    }
+}
+
 /// Which end of a range comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -130,4 +143,9 @@ pub(super) trait Space: Send + Sync + 'static {
 
     /// How many bytes the disk still has room for.
     fn free(&self) -> Result<u64>;
+
+    /// Most events and attempts that are best written at once.
+    fn group(&self) -> usize {
+        128
+    }
 }

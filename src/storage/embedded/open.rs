@@ -15,14 +15,17 @@ use super::{
     committer::Committer,
     day::{Day, Days},
     dir::{DataDir, OpenError},
+    fjall::FjallPartition,
+    folder::{Database, Folder},
     index::SubscriptionIndex,
     key,
     kv::{Batch, Order, Partition, Space, Step},
+    memory::Disk,
     piece, rest,
     retain::Gone,
     room::{self, Reserve},
     row::{read_request, read_subscription},
-    sled::SledSpace,
+    sled::SledPartition,
     state::State,
     store::Store,
     tail::LogTail,
@@ -41,9 +44,30 @@ const WAITING_WRITES: usize = 1_024;
 const HINTS: usize = 256;
 const CHANGES: usize = 1_024;
 
+/// The key-value stores that can stand below the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// sled.
+    Sled,
+    /// fjall.
+    Fjall,
+}
+
+impl Adapter {
+    /// The name that is configured, and that the store remembers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
+}
+
 /// Where a store is and what it may use.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What keeps the rows. A store that another one wrote is refused.
+    pub adapter: Adapter,
     /// The data directory.
     pub dir: PathBuf,
     /// About how much of the store is kept in memory: half of it for today's
@@ -59,25 +83,51 @@ impl Settings {
 /// Opens the store in a directory, or makes a new one there. The store is this
 /// process's alone until it is closed or dropped.
 pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, OpenError> {
-    let span = tracing::Span::current();
     let dir = settings.dir.clone();
-    let opening =
-        tokio::task::spawn_blocking(move || span.in_scope(|| open_blocking(settings, clock)));
+    blocking(dir, move || match settings.adapter {
+        Adapter::Sled => start_in::<SledPartition>(settings, clock),
+        Adapter::Fjall => start_in::<FjallPartition>(settings, clock),
+    })
+    .await
+}
+
+/// Opens the store on a disk in memory: for tests and simulation.
+pub async fn open_in_memory(
+    disk: &Disk,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let dir = PathBuf::from("memory");
+    let disk = disk.clone();
+    blocking(dir.clone(), move || {
+        let Some(owner) = disk.take() else {
+            return Err(OpenError::Locked { dir });
+        };
+        let (root, days) = (disk.space(""), disk.space("days/"));
+        start(DataDir::locked(dir, owner), &root, Box::new(days), 0, clock)
+    })
+    .await
+}
+
+/// Opens a store on a thread that may block.
+async fn blocking(
+    dir: PathBuf,
+    open: impl FnOnce() -> Result<Store, OpenError> + Send + 'static,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let span = tracing::Span::current();
+    let opening = tokio::task::spawn_blocking(move || span.in_scope(open));
     let store = opening
         .await
         .unwrap_or_else(|panic| Err(OpenError::corrupt(&dir, &panic)))?;
     Ok(Arc::new(store))
 }
 
-fn open_blocking(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
-    let dir = DataDir::take(settings.dir)?;
-    let root = sled_space(dir.path())?;
-    let days = sled_space(&dir.days())?;
-    start(dir, &root, Box::new(days), settings.cache_bytes, clock)
-}
-
-fn sled_space(dir: &Path) -> Result<SledSpace, OpenError> {
-    SledSpace::new(dir.to_owned()).map_err(|error| OpenError::io(dir, error))
+fn start_in<D: Database>(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+    let dir = DataDir::take(settings.dir, settings.adapter.name())?;
+    let folder =
+        |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
+    let root = folder(dir.path().to_owned())?;
+    let days = Box::new(folder(dir.days())?);
+    start(dir, &root, days, settings.cache_bytes, clock)
 }
 
 /// Starts the store of a directory: the catalog is a partition of `root`.
@@ -121,6 +171,7 @@ pub(super) fn start(
     let path = dir.path().to_owned();
     room::watch(&state).map_err(|error| OpenError::io(&path, error))?;
     let (writes, waiting) = mpsc::channel(WAITING_WRITES);
+    let group = root.group();
     let ended = watch::Sender::new(false);
     let store = Store::new(Arc::clone(&state), writes, ended.subscribe());
     let committer = Committer {
@@ -128,6 +179,7 @@ pub(super) fn start(
         catalog,
         commit: CommitNumber::default(),
         last_position,
+        group,
         ended,
         dir,
     };

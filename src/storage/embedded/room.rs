@@ -53,7 +53,7 @@ impl Reserve {
         Ok(())
     }
 
-    /// Gives the reserve up, if there is one.
+    /// Gives the reserve up; false if there was none.
     fn give_up(&self) -> io::Result<()> {
         match fs::remove_file(&self.0) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -135,8 +135,10 @@ impl State {
         } else if free >= EASED {
             self.turn(&Health::Writable);
         }
-        let wanted = free >= EASED + RESERVE && !self.reserve.0.exists();
-        if wanted && let Err(error) = self.reserve.make() {
+        if free >= EASED + RESERVE
+            && !self.reserve.0.exists()
+            && let Err(error) = self.reserve.make()
+        {
             tracing::warn!(%error, "the reserve could not be made");
         }
     }

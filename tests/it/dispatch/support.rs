@@ -179,6 +179,7 @@ impl House {
 
 async fn open(dir: &tempfile::TempDir, clock: &Arc<TestClock>) -> Arc<dyn Engine> {
     let settings = embedded::Settings {
+        adapter: embedded::Adapter::Sled,
         dir: dir.path().join("data"),
         cache_bytes: embedded::Settings::DEFAULT_CACHE_BYTES,
     };

@@ -1,8 +1,10 @@
 //! The real binary, started, watched and ended as an operator would.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use postrider::proto::{
@@ -43,15 +45,20 @@ impl Process {
 
     /// Starts it with further environment variables.
     pub async fn start_with(data: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .arg("--data-dir")
-            .arg(data)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+        Self::start_under(&[], data, variables)
+            .await
+            .unwrap_or_else(|log| panic!("the server ended: {log}"))
+    }
+
+    /// Starts it under another command; fails with its log if it ends before it
+    /// listens.
+    pub async fn start_under(
+        launcher: &[String],
+        data: &Path,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut child = command(launcher, data, variables)
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -66,25 +73,34 @@ impl Process {
             }
             None
         })
-        .await
-        .unwrap_or_else(|| panic!("the server ended: {}", seen.join("\n")));
+        .await;
+        let Some(address) = address else {
+            within("the process to end", child.wait()).await.unwrap();
+            return Err(seen.join("\n"));
+        };
         let log = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 seen.push(line);
             }
             seen
         });
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect()
-            .await
-            .expect("the server takes connections");
-        Self {
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        Ok(Self {
             child,
             address,
-            channel,
+            channel: endpoint.connect_lazy(),
             log,
-        }
+        })
+    }
+
+    /// Starts it and kills it so much later, wherever it is then.
+    pub async fn kill_after(data: &Path, variables: &[(&str, &str)], time: Duration) {
+        let mut child = command(&[], data, variables)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        tokio::time::sleep(time).await;
+        child.kill().await.expect("the process lives");
     }
 
     /// A client of `SubscriptionService`.
@@ -177,6 +193,27 @@ pub fn subscription(url: String, delays_ms: &[i64]) -> Subscription {
         }),
         ..Default::default()
     }
+}
+
+fn command(launcher: &[String], data: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut words = launcher.iter().map(OsString::from);
+    let mut command = match words.next() {
+        Some(first) => {
+            let mut command = Command::new(first);
+            command.args(words).arg(binary());
+            command
+        }
+        None => Command::new(binary()),
+    };
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .arg("--data-dir")
+        .arg(data)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 fn address_of(line: &str) -> Option<String> {

@@ -12,7 +12,12 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::{Request, Response, body::Frame, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 
 use super::within;
 
@@ -69,20 +74,33 @@ pub struct Receiver {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     count: watch::Receiver<usize>,
+    open: watch::Receiver<usize>,
     _serving: JoinSet<()>,
 }
 
 impl Receiver {
     /// Answers each request, of which the first has number 0, by the script.
     pub async fn start(script: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_keeping(true, Box::new(script)).await
+    }
+
+    /// Keeps nothing but what the script itself does.
+    pub async fn forgetting(script: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_keeping(false, Box::new(move |request, _| script(request))).await
+    }
+
+    async fn start_keeping(keep: bool, script: Box<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let (counted, count) = watch::channel(0);
+        let (opened, open) = watch::channel(0);
         let state = Arc::new(State {
-            script: Box::new(script),
+            script,
+            keep,
             received: received.clone(),
             counted,
+            opened,
         });
         let mut serving = JoinSet::new();
         serving.spawn(accept(listener, state));
@@ -90,6 +108,7 @@ impl Receiver {
             address,
             received,
             count,
+            open,
             _serving: serving,
         }
     }
@@ -113,6 +132,22 @@ impl Receiver {
         self.received()
     }
 
+    /// Waits until everything is answered that a sender who is gone had sent.
+    pub async fn quiet(&self) {
+        // Connections are accepted in order, so this one is the last of them.
+        let mut last = TcpStream::connect(self.address).await.unwrap();
+        let request = b"GET /quiet HTTP/1.0\r\n\r\n";
+        last.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        within("the receiver", last.read_to_end(&mut answer))
+            .await
+            .unwrap();
+        let mut open = self.open.clone();
+        within("the last connection", open.wait_for(|open| *open == 0))
+            .await
+            .expect("the receiver lives");
+    }
+
     /// What came so far.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
@@ -121,8 +156,11 @@ impl Receiver {
 
 struct State {
     script: Box<Script>,
+    keep: bool,
     received: Arc<Mutex<Vec<Received>>>,
     counted: watch::Sender<usize>,
+    /// Connections that are open.
+    opened: watch::Sender<usize>,
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
@@ -130,6 +168,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
         let state = state.clone();
+        state.opened.send_modify(|open| *open += 1);
         connections.spawn(async move {
             let service = service_fn(|request| answer(request, &state));
             // A broken connection is the sender's business.
@@ -137,6 +176,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
+            state.opened.send_modify(|open| *open -= 1);
         });
     }
 }
@@ -158,9 +198,11 @@ async fn answer(
     };
     let number = {
         let mut all = state.received.lock().unwrap();
-        all.push(received.clone());
-        state.counted.send_replace(all.len());
-        all.len() - 1
+        if state.keep {
+            all.push(received.clone());
+        }
+        state.counted.send_modify(|count| *count += 1);
+        *state.counted.borrow() - 1
     };
     let (status, headers, body) = match (state.script)(&received, number) {
         Reply::Full(status, headers, body) => {

@@ -11,9 +11,10 @@ use std::{
 use super::{
     super::{
         dir::DataDir,
+        folder::Folder,
         kv::{Batch, Bounds, Order, Partition, Result, Space, Step},
         open::start,
-        sled::SledSpace,
+        sled::SledPartition,
         store::Store,
     },
     support::*,
@@ -22,7 +23,7 @@ use crate::storage::{Catalog, CommitNumber, Engine, Error, Health, Queue};
 
 /// Partitions whose commits fail once they are told to.
 struct FailingSpace {
-    space: SledSpace,
+    space: Folder<SledPartition>,
     fails: Arc<AtomicBool>,
 }
 
@@ -82,10 +83,10 @@ impl Partition for FailingPartition {
 fn failing_store(dir: &tempfile::TempDir) -> (Store, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(false));
     let space = |name: &str| FailingSpace {
-        space: SledSpace::new(dir.path().join(name)).unwrap(),
+        space: Folder::new(dir.path().join(name)).unwrap(),
         fails: Arc::clone(&fails),
     };
-    let data = DataDir::take(dir.path().to_owned()).unwrap();
+    let data = DataDir::take(dir.path().to_owned(), "sled").unwrap();
     let clock = Arc::new(TestClock::at(NOON));
     let days = Box::new(space("days"));
     let Ok(store) = start(data, &space("root"), days, 1 << 20, clock) else {

@@ -61,20 +61,6 @@ async fn a_closed_store_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_format_is_refused() {
-    let store = Fixture::new().await;
-    store.engine.close().await;
-    let format = store.dir.path().join("data/FORMAT");
-    assert_eq!(fs::read(&format).unwrap(), b"postrider sled 1\n");
-    fs::write(&format, "postrider fjall 1\n").unwrap();
-    let refused = try_open(&store.dir, &store.clock).await.map(|_| ());
-    let Err(OpenError::Foreign { found, .. }) = refused else {
-        panic!("{refused:?}");
-    };
-    assert_eq!(found, "postrider fjall 1\n");
-}
-
-#[tokio::test]
 async fn a_corrupt_partition_is_named() {
     for part in ["data/catalog", "data/days/2024-01-15"] {
         let store = Fixture::new().await;

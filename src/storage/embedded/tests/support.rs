@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::super::{OpenError, Settings, open};
+use super::super::{Adapter, OpenError, Settings, open};
 use crate::{
     domain::{
         Attempt, AttemptId, Clock, ContentType, DeliveryId, ErrorKind, Event, EventId,
@@ -70,6 +70,7 @@ pub(super) async fn try_open(
     clock: &Arc<TestClock>,
 ) -> Result<Arc<dyn Engine>, OpenError> {
     let settings = Settings {
+        adapter: Adapter::Sled,
         dir: dir.path().join("data"),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
     };

@@ -1,0 +1,7 @@
+//! What every storage engine promises, told as one suite that runs on each.
+
+mod build;
+mod embedded;
+mod fixture;
+mod model;
+mod suite;

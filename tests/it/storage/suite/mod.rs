@@ -1,0 +1,101 @@
+//! The suite: plain functions over a [`Fixture`], which speak only the traits
+//! of `storage`. A case that is not in the list below does not compile.
+//!
+//! [`Fixture`]: super::fixture::Fixture
+
+pub mod accept;
+pub mod attempts;
+pub mod catalog;
+pub mod lists;
+pub mod queue;
+pub mod together;
+pub mod whole;
+
+/// Makes a test of every case; the expression begins a store for one, as a
+/// future of a `Fixture`.
+macro_rules! run_suite {
+    ($fixture:expr) => {
+        #[test]
+        fn random_calls_leave_it_as_the_model_says() {
+            $crate::storage::model::agrees(|| {
+                Box::pin(async {
+                    let store = $fixture.await;
+                    Box::new(store) as Box<dyn $crate::storage::fixture::Fixture>
+                })
+            });
+        }
+
+        $crate::storage::suite::cases! { $fixture;
+            accept {
+                an_accepted_event_is_there_after_a_restart,
+                a_payload_of_any_size_keeps_its_bytes,
+                an_event_to_thousands_of_subscriptions_reads_back,
+                a_repeated_key_is_answered_with_the_first_event,
+                a_repeated_key_within_a_call_is_a_duplicate,
+                a_key_is_remembered_for_seven_days,
+                a_key_with_other_content_refuses_the_whole_call,
+                events_routed_by_an_older_version_are_refused,
+                another_tenant_sees_nothing,
+            }
+            attempts {
+                a_recorded_attempt_moves_its_delivery_and_is_logged,
+                a_large_answer_reads_back_whole,
+                an_attempt_that_comes_late_is_logged_and_decides_nothing,
+                two_attempts_of_a_delivery_in_one_call_both_count,
+                an_attempt_of_a_delivery_that_is_gone_is_dropped,
+                the_log_over_days_and_restarts_has_no_gap_and_no_repeat,
+                the_log_can_be_read_from_a_time,
+                a_delivery_under_way_reads_as_delivering,
+            }
+            catalog {
+                a_subscription_reads_back_after_a_restart,
+                a_repeated_request_returns_what_it_created_for_seven_days,
+                a_subscription_changes_only_from_the_version_that_was_read,
+                a_deleted_subscription_is_gone_and_its_deliveries_read_as_cancelled,
+                subscriptions_list_newest_first,
+            }
+            lists {
+                deliveries_list_newest_first_by_every_way,
+                a_time_range_holds_its_start_and_not_its_end,
+                filters_look_at_the_shown_state_and_the_last_outcome,
+                a_list_goes_on_where_it_was_under_writes,
+                attempts_list_by_delivery_newest_first,
+                what_is_rare_is_found_behind_many_others,
+            }
+            queue {
+                a_queue_is_ordered_by_due_time_over_the_days,
+                every_subscription_with_work_is_found_once,
+                a_hint_carries_the_event_before_the_write_is_answered,
+                a_retry_by_hand_is_due_at_once_and_told,
+                a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
+                pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+            }
+            together {
+                many_callers_lose_nothing_and_hints_come_in_order,
+            }
+            whole {
+                a_closed_store_takes_nothing,
+                what_was_acknowledged_survives_a_crash,
+            }
+        }
+    };
+}
+
+/// A module for each area, a test for each case.
+macro_rules! cases {
+    ($fixture:expr; $($area:ident { $($case:ident,)+ })+) => {
+        $(mod $area {
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let mut store = $fixture.await;
+                    $crate::storage::suite::$area::$case(&mut store).await;
+                }
+            )+
+        })+
+    };
+}
+
+pub(crate) use {cases, run_suite};

@@ -1,0 +1,136 @@
+//! What is due, and the hints that tell of it.
+
+use postrider::{
+    domain::{DeliveryId, DeliveryState, Event, Timestamp},
+    storage::{DeliveryChange, DueKey, Engine, Error, Rescheduled},
+};
+
+use super::super::{build::*, fixture::Fixture};
+
+async fn due(engine: &dyn Engine, number: u128) -> Vec<DueKey> {
+    let page = engine.due(sub(number), None, 100).await.unwrap();
+    assert!(page.complete);
+    page.entries
+}
+
+fn place(due: Timestamp, delivery_id: DeliveryId) -> DueKey {
+    DueKey { due, delivery_id }
+}
+
+pub async fn a_queue_is_ordered_by_due_time_over_the_days(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    let delayed = Event {
+        deliver_after: Some(days_after(2)),
+        ..event(1, NOON)
+    };
+    let last = deliver(engine, delayed, &[1]).await;
+    let first = deliver(engine, event(2, NOON), &[1]).await;
+    let middle = deliver(engine, event(3, days_after(1)), &[1]).await;
+    let expected = [
+        place(NOON, first),
+        place(days_after(1), middle),
+        place(days_after(2), last),
+    ];
+    assert_eq!(due(engine, 1).await, expected);
+
+    store.reopen().await;
+    let engine = &**store.engine();
+    let page = engine.due(sub(1), None, 2).await.unwrap();
+    assert_eq!(page.entries, expected[..2]);
+    assert!(!page.complete);
+    let page = engine.due(sub(1), Some(expected[1]), 2).await.unwrap();
+    assert_eq!(page.entries, expected[2..]);
+    assert!(page.complete);
+}
+
+pub async fn every_subscription_with_work_is_found_once(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    let old = deliver(engine, event(1, NOON), &[2, 3]).await;
+    deliver(engine, event(2, days_after(1)), &[1, 2]).await;
+
+    let found = engine.due_subscriptions(None, 10).await.unwrap();
+    let ids: Vec<_> = found.iter().map(|due| due.subscription_id).collect();
+    assert_eq!(ids, [sub(1), sub(2), sub(3)]);
+    assert_eq!(found[1].first, place(NOON, old));
+    let found = engine.due_subscriptions(Some(sub(1)), 1).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].subscription_id, sub(2));
+}
+
+pub async fn a_hint_carries_the_event_before_the_write_is_answered(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    let mut hints = engine.hints();
+    let small = event(1, NOON);
+    let large = Event {
+        payload: payload(vec![b'1'; 16 * 1_024 + 1]),
+        ..event(2, NOON)
+    };
+    let events = vec![routed(small.clone(), &[1, 2]), routed(large, &[1])];
+    accept(engine, events).await.unwrap();
+
+    let hint = hints.try_recv().unwrap();
+    assert_eq!(hint.accepted.len(), 2);
+    assert_eq!(hint.accepted[0].event.as_deref(), Some(&small));
+    assert_eq!(hint.accepted[0].due, NOON);
+    assert_eq!(hint.accepted[0].subscriptions, [sub(1), sub(2)]);
+    assert_eq!(hint.accepted[1].event, None);
+    let page = engine.due(sub(1), None, 10).await.unwrap();
+    assert!(page.as_of >= hint.commit);
+}
+
+pub async fn a_retry_by_hand_is_due_at_once_and_told(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    subscribe(engine, 1).await;
+    let id = deliver(engine, event(1, NOON), &[1]).await;
+    engine
+        .record_attempts(vec![succeeded(id, 1)])
+        .await
+        .unwrap();
+    assert_eq!(due(engine, 1).await, []);
+
+    let mut hints = engine.hints();
+    let retry = engine.change_delivery(tenant(), id, DeliveryChange::Retry, after(9));
+    let delivery = retry.await.unwrap();
+    assert_eq!(delivery.state, DeliveryState::Pending);
+    assert_eq!(delivery.due, Some(after(9)));
+    assert_eq!(due(engine, 1).await, [place(after(9), id)]);
+    let told = Rescheduled {
+        delivery_id: id,
+        subscription_id: sub(1),
+        due: Some(after(9)),
+    };
+    assert_eq!(hints.try_recv().unwrap().rescheduled, [told]);
+}
+
+pub async fn a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again(
+    store: &mut dyn Fixture,
+) {
+    let engine = &**store.engine();
+    subscribe(engine, 1).await;
+    let id = deliver(engine, event(1, NOON), &[1]).await;
+    let cancel = || engine.change_delivery(tenant(), id, DeliveryChange::Cancel, after(1));
+    assert_eq!(cancel().await.unwrap().state, DeliveryState::Cancelled);
+    assert_eq!(due(engine, 1).await, []);
+    assert!(engine.load_work(sub(1), id).await.unwrap().is_none());
+    assert!(matches!(cancel().await, Err(Error::NotChangeable(_))));
+}
+
+pub async fn pending_deliveries_are_cancelled_a_bounded_number_at_a_time(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    subscribe(engine, 2).await;
+    let mut ids = Vec::new();
+    for number in 1..=5 {
+        let time = days_after(u64::try_from(number % 2).unwrap());
+        ids.push(deliver(engine, event(number, time), &[1, 2]).await);
+    }
+    for expected in [2, 2, 1, 0] {
+        let cancelled = engine.cancel_pending(sub(1), 2, days_after(3)).await;
+        assert_eq!(cancelled.unwrap(), expected);
+    }
+    assert_eq!(due(engine, 1).await, []);
+    assert_eq!(due(engine, 2).await.len(), 5);
+    for id in ids {
+        let delivery = engine.delivery(tenant(), id).await.unwrap();
+        assert_eq!(delivery.state, DeliveryState::Cancelled);
+    }
+}

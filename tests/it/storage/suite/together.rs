@@ -1,0 +1,72 @@
+//! Many callers at once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use super::super::{build::*, fixture::Fixture};
+use postrider::{
+    domain::{DeliveryId, DeliveryState},
+    storage::{CommitNumber, LogPosition},
+};
+
+/// Together fewer events than hints are kept.
+const CALLERS: u128 = 20;
+const EACH: u128 = 10;
+
+pub async fn many_callers_lose_nothing_and_hints_come_in_order(store: &mut dyn Fixture) {
+    subscribe(&**store.engine(), 3).await;
+    let mut hints = store.engine().hints();
+    let told = tokio::spawn(async move {
+        let mut last = CommitNumber::default();
+        let mut told = BTreeSet::new();
+        while told.len() < usize::try_from(CALLERS * EACH).unwrap() {
+            let hint = hints.recv().await.expect("no more hints than are kept");
+            assert!(hint.commit > last);
+            last = hint.commit;
+            told.extend(hint.accepted.iter().map(|fresh| fresh.event_id));
+        }
+        told
+    });
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let engine = Arc::clone(store.engine());
+        callers.spawn(async move {
+            let mut done = BTreeSet::new();
+            for number in 0..EACH {
+                let to = number % 3 + 1;
+                let day = u64::try_from(number % 2).unwrap();
+                let event = event(caller * EACH + number, days_after(day));
+                let id = deliver(&*engine, event, &[to]).await;
+                let page = engine.due(sub(to), None, 10_000).await.unwrap();
+                assert!(page.entries.iter().any(|place| place.delivery_id == id));
+                let record = succeeded(id, to);
+                engine.record_attempts(vec![record]).await.unwrap();
+                done.insert(id);
+            }
+            done
+        });
+    }
+    let done: BTreeSet<DeliveryId> = callers.join_all().await.into_iter().flatten().collect();
+    let events: BTreeSet<_> = done.iter().map(|id| id.event_id()).collect();
+    assert_eq!(told.await.unwrap(), events);
+
+    store.reopen().await;
+    let engine = &**store.engine();
+    assert_eq!(engine.due_subscriptions(None, 10).await.unwrap(), []);
+    let log = engine
+        .read_log(LogPosition::default(), 10_000)
+        .await
+        .unwrap();
+    let logged: Vec<_> = log
+        .attempts
+        .iter()
+        .map(|(_, log)| log.delivery_id)
+        .collect();
+    assert_eq!(logged.len(), done.len());
+    assert_eq!(logged.into_iter().collect::<BTreeSet<_>>(), done);
+    for id in done {
+        let delivery = engine.delivery(tenant(), id).await.unwrap();
+        assert_eq!(delivery.state, DeliveryState::Succeeded);
+    }
+}
