@@ -148,8 +148,8 @@ async fn a_full_disk_is_a_pause() {
         assert!(since.elapsed() < Duration::from_secs(5));
     }
     eventually("every accepted event", async || {
-        let received = receiver.received();
-        let succeeded: HashSet<_> = received
+        let requests = receiver.received();
+        let succeeded: HashSet<_> = requests
             .iter()
             .filter(|request| request.header("webhook-attempt") != "1")
             .map(|request| request.header("webhook-id").to_owned())
