@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod lifecycle;
+mod retention;
 mod server;
 mod source;
 

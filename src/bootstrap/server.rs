@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SystemClock, SystemRandom, descriptors,
     lifecycle::{Deadline, Signals},
+    retention,
 };
 use crate::{
     config::{Config, EngineName},
@@ -58,6 +59,7 @@ pub struct Server {
     draining: CancellationToken,
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
     readiness: JoinHandle<()>,
+    retention: JoinHandle<()>,
 }
 
 impl Server {
@@ -96,9 +98,15 @@ impl Server {
             max_batch_bytes: config.limits.max_batch_size,
             max_batch_events: config.limits.max_batch_events,
         };
+        let draining = CancellationToken::new();
+        let retention = tokio::spawn(retention::keep(
+            store.clone(),
+            clock.clone(),
+            config.storage.retention,
+            draining.clone(),
+        ));
         let control = Arc::new(Control::new(store.clone(), clock, random, limits));
 
-        let draining = CancellationToken::new();
         let (ready, is_ready) = watch::channel(true);
         let readiness = tokio::spawn(follow(store.health(), draining.clone(), ready));
         let settings = grpc::Settings {
@@ -119,6 +127,7 @@ impl Server {
             draining,
             grpc,
             readiness,
+            retention,
         })
     }
 
@@ -163,6 +172,10 @@ impl Server {
         };
         tokio::join!(finish_calls, self.dispatcher.drain(left));
         self.readiness.abort();
+        // It writes, so it ends before the store does.
+        if timeout(deadline.left(), self.retention).await.is_err() {
+            tracing::warn!("retention did not end in time");
+        }
         if timeout(deadline.left().max(CLOSING), self.store.close())
             .await
             .is_err()

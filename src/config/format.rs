@@ -192,7 +192,7 @@ impl<const MIN: u64, const MAX: u64> Format for Period<MIN, MAX> {
     fn expected() -> String {
         let min = write_period(Duration::from_millis(MIN));
         let max = write_period(Duration::from_millis(MAX));
-        format!("a duration in ms, s, m or h from {min} to {max}, such as \"{max}\"")
+        format!("a duration in ms, s, m, h or d from {min} to {max}, such as \"{max}\"")
     }
 }
 

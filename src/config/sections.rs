@@ -10,7 +10,7 @@ use super::{
     EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
     section::section,
-    units::{GIB, HOUR, KIB, MIB, SECOND},
+    units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
 
 /// The whole configuration.
@@ -79,6 +79,11 @@ section! {
         data_dir: PathBuf as Path = PathBuf::from("./data"),
         /// Memory for the pages of the store.
         cache_size: u64 as Size<u64, MIB, { 64 * GIB }> = 64 * MIB,
+        /// How long events are kept, with their deliveries and attempts; then
+        /// they go a whole day (UTC) at a time. A day in which a delivery is
+        /// still pending is kept until that is settled. At least a day more
+        /// than the longest retry schedule.
+        retention: Duration as Period<{ 29 * DAY }, { 3_650 * DAY }> = Duration::from_hours(30 * 24),
     }
 }
 

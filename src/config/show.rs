@@ -94,6 +94,7 @@ mod tests {
         engine = "sled"  # default
         data_dir = "./data"  # default
         cache_size = "64MiB"  # default
+        retention = "30d"  # default
 
         [limits]
         max_payload_size = "256KiB"  # default

@@ -14,9 +14,17 @@ pub(super) const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 /// Milliseconds in an hour.
 pub(super) const HOUR: u64 = 60 * MINUTE;
+/// Milliseconds in a day.
+pub(super) const DAY: u64 = 24 * HOUR;
 
 const SIZES: [(&str, u64); 4] = [("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1)];
-const PERIODS: [(&str, u64); 4] = [("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)];
+const PERIODS: [(&str, u64); 5] = [
+    ("d", DAY),
+    ("h", HOUR),
+    ("m", MINUTE),
+    ("s", SECOND),
+    ("ms", 1),
+];
 
 /// The number of bytes that a text such as `64MiB` stands for.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
@@ -85,7 +93,8 @@ mod tests {
         assert_eq!(parse_period("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_period("10s"), Some(Duration::from_secs(10)));
         assert_eq!(parse_period("2h"), Some(Duration::from_hours(2)));
-        for wrong in ["", "10", "s", "1d", "1h30m", "-1s"] {
+        assert_eq!(parse_period("30d"), Some(Duration::from_hours(720)));
+        for wrong in ["", "10", "s", "1w", "1h30m", "-1s"] {
             assert_eq!(parse_period(wrong), None, "{wrong}");
         }
     }

@@ -1,6 +1,7 @@
 //! The gRPC services: request, control, response. Conversions, the one table of
 //! errors to statuses, health and reflection; no decisions.
 
+mod codec_errors;
 mod convert;
 mod delivery_service;
 mod event_service;

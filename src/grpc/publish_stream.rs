@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::{
+    codec_errors::explain,
     convert::event,
     status::{to_refusal, to_status},
 };
@@ -77,7 +78,7 @@ impl Intake {
             () = &mut self.draining => to_status(Error::Unavailable),
             event = self.events.message() => match event {
                 Ok(event) => return event,
-                Err(status) => status,
+                Err(status) => explain(status),
             },
         };
         self.cut_off.get_or_init(|| why);

@@ -9,10 +9,11 @@ use tonic::{
     service::interceptor::InterceptedService,
     transport::{Server, server::TcpIncoming},
 };
+use tower::util::MapResponseLayer;
 
 use super::{
-    delivery_service::Deliveries, event_service::Events, health::Health, status::to_status,
-    subscription_service::Subscriptions,
+    codec_errors::explained, delivery_service::Deliveries, event_service::Events, health::Health,
+    status::to_status, subscription_service::Subscriptions,
 };
 use crate::{
     control::{Control, Error},
@@ -85,6 +86,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .layer(MapResponseLayer::new(explained))
         .add_service(InterceptedService::new(subscriptions, admit.clone()))
         .add_service(InterceptedService::new(events, admit.clone()))
         .add_service(InterceptedService::new(deliveries, admit))

@@ -12,7 +12,7 @@ use crate::{
     proto::{FieldViolation, Refusal},
 };
 
-const DOMAIN: &str = "postrider";
+pub(super) const DOMAIN: &str = "postrider";
 /// Most violations that are told.
 const MAX_VIOLATIONS: usize = 20;
 /// Most violations that the message names.

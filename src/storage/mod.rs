@@ -12,6 +12,7 @@ mod ingest;
 mod log;
 mod page;
 mod queue;
+mod retain;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
 pub use engine::{Engine, Health};
@@ -22,3 +23,4 @@ pub use page::{BadToken, Cursor, Page, PageRequest, Token};
 pub use queue::{
     AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
 };
+pub use retain::{Removed, Retention};

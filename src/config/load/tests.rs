@@ -67,7 +67,7 @@ fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     configuration: file postrider.toml:7: delivery.max_in_flight is "<array>", must be a whole number from 1 to 100000
     configuration: file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "16MiB"
     configuration: file postrider.toml:9: log.level is "infoo", must be off, error, warn, info, debug or trace, optionally followed by levels for parts, such as "info,postrider::dispatch=debug"
-    configuration: file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m or h from 1s to 1h, such as "1h"
+    configuration: file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m, h or d from 1s to 1h, such as "1h"
     configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled" or "fjall"
     configuration: flag --listen: server.listen is "localhost", must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051
     "#);

@@ -38,6 +38,13 @@ pub(super) struct AcceptingEvent {
     pub(super) idempotency: Option<(Vec<u8>, IdempotencyRow)>,
 }
 
+impl Accepting {
+    /// About how many bytes it writes.
+    pub(super) fn size(&self) -> u64 {
+        self.events.iter().map(|event| event.writes.size()).sum()
+    }
+}
+
 impl AcceptingEvent {
     fn new(routed: Routed) -> Self {
         let Routed {

@@ -34,6 +34,11 @@ pub(super) enum Decided {
 }
 
 impl CatalogChange {
+    /// Whether it adds what was not there.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::Create(..))
+    }
+
     pub(super) fn decide(self, state: &State, catalog: &dyn Partition) -> Result<Decided> {
         let mut batch = Batch::default();
         match self {

@@ -17,13 +17,13 @@ use super::{
     group::Group,
     key,
     kv::{Batch, Partition},
-    rest,
+    rest, retain,
     state::State,
     write::{CancelPending, Reply, Write},
 };
 use crate::{
     domain::DeliveryId,
-    storage::{CommitNumber, Created, Error, Health, LogPosition, Result},
+    storage::{CommitNumber, Created, Error, Health, LogPosition, Removed, Result},
 };
 
 /// Owns the right to write, the catalog and the data directory.
@@ -52,7 +52,7 @@ impl Committer {
                 self.take(first, &mut writes, &mut held);
             }));
             if outcome.is_err() {
-                self.fail("committer panicked");
+                self.fail(&Error::Closed("committer panicked".to_owned()));
             }
         }
         let Self {
@@ -75,6 +75,10 @@ impl Committer {
             }
             Write::CancelPending(call, reply) => {
                 let answer = self.cancel_pending(&call);
+                respond(reply, answer);
+            }
+            Write::Remove(before, reply) => {
+                let answer = self.remove_expired(before);
                 respond(reply, answer);
             }
             first => self.gather(first, writes, held),
@@ -102,14 +106,18 @@ impl Committer {
                     break;
                 }
             }
-            answers.push(stage(&mut group, write, &mut settled));
+            answers.push(stage(&state, &mut group, write, &mut settled));
             if weight < self.group {
                 next = writes.try_recv().ok();
             }
         }
         let outcome = self.commit(group, &settled);
         for answer in answers {
-            answer(outcome.as_ref().copied().map_err(|_| state.closed()));
+            answer(match &outcome {
+                Ok(()) => Ok(()),
+                Err(Error::Full) => Err(Error::Full),
+                Err(_) => Err(state.closed()),
+            });
         }
     }
 
@@ -117,17 +125,16 @@ impl Committer {
     fn commit(&mut self, group: Group<'_>, settled: &[DeliveryId]) -> Result<()> {
         let mut written = group.finish();
         self.check_health()?;
+        let mut batches = Vec::new();
         for (day, batch) in written.batches {
-            if batch.is_empty() {
-                continue;
+            if !batch.is_empty() {
+                batches.push((self.prepare(day, batch.size())?, batch));
             }
-            let outcome = self
-                .wake(day)
-                .and_then(|partition| partition.commit(batch).map_err(from_kv));
-            if let Err(error) = outcome {
-                self.fail(&describe(&error));
-                return Err(error);
-            }
+        }
+        for (partition, batch) in batches {
+            partition
+                .commit(batch)
+                .map_err(|error| self.fail(&from_kv(error)))?;
         }
         let state = &self.state;
         if let Some((last, _)) = written.attempts.last() {
@@ -151,6 +158,19 @@ impl Committer {
         Ok(())
     }
 
+    /// The partition of a day that is to be written, with room for that. If
+    /// the disk is full, nothing is written and the store goes on.
+    fn prepare(&self, day: Day, bytes: u64) -> Result<Arc<dyn Partition>> {
+        let prepared = self.wake(day).and_then(|partition| {
+            self.state.claim(&*partition, bytes)?;
+            Ok(partition)
+        });
+        prepared.map_err(|error| match error {
+            Error::Full | Error::Closed(_) => error,
+            error => self.fail(&error),
+        })
+    }
+
     /// The partition of a day that is to be written. What the catalog says of
     /// the day is made true before.
     fn wake(&self, day: Day) -> Result<Arc<dyn Partition>> {
@@ -159,13 +179,13 @@ impl Committer {
         if state.first_day.lock().is_none() {
             let mut batch = Batch::default();
             batch.put(key::first_day(), day.number().to_be_bytes().to_vec());
-            self.catalog.commit(batch).map_err(from_kv)?;
+            self.commit_catalog(batch)?;
             *state.first_day.lock() = Some(day);
         }
-        if days.is_resting(day) {
+        if days.resting(day).is_some() {
             let mut batch = Batch::default();
             batch.remove(key::resting(day));
-            self.catalog.commit(batch).map_err(from_kv)?;
+            self.commit_catalog(batch)?;
             days.set_resting(day, None);
         }
         if days.contains(day) {
@@ -192,16 +212,55 @@ impl Committer {
         self.commit(group, &[]).map(|()| count)
     }
 
+    fn remove_expired(&self, before: Day) -> Result<Removed> {
+        self.check_health()?;
+        let mut removed = Removed::default();
+        for day in self.state.days.all()? {
+            if day >= before {
+                break;
+            }
+            match self.remove(day) {
+                Ok(Some(bytes)) => {
+                    tracing::info!(%day, bytes, "expired day removed");
+                    removed.days += 1;
+                    removed.bytes += bytes;
+                }
+                Ok(None) => {
+                    tracing::warn!(%day, "expired day kept, something in it is due");
+                    removed.kept += 1;
+                }
+                // The other days need not wait for this one.
+                Err(error) => {
+                    tracing::error!(%day, %error, "expired day could not be removed");
+                    removed.kept += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes a day unless something in it is due.
+    fn remove(&self, day: Day) -> Result<Option<u64>> {
+        let state = &self.state;
+        let gone = *state.gone.lock();
+        let Some(going) = retain::decide(&state.days, gone, day)? else {
+            return Ok(None);
+        };
+        self.commit_catalog(going.note)?;
+        *state.gone.lock() = going.gone;
+        state.days.remove(day).map(Some)
+    }
+
     fn change_catalog(&mut self, change: CatalogChange) -> Result<Created> {
         self.check_health()?;
+        if change.is_new() {
+            self.state.admit(0)?;
+        }
         let (batch, change) = match change.decide(&self.state, &*self.catalog)? {
             Decided::Write(batch, change) => (batch, change),
             Decided::Nothing(created) => return Ok(created),
         };
-        if let Err(error) = self.catalog.commit(batch).map_err(from_kv) {
-            self.fail(&describe(&error));
-            return Err(self.state.closed());
-        }
+        self.commit_catalog(batch)?;
         let mut subscriptions = self.state.subscriptions.write();
         match &change.now {
             Some(now) => subscriptions.put(Arc::clone(now)),
@@ -212,6 +271,13 @@ impl Committer {
         Ok(Created::New)
     }
 
+    fn commit_catalog(&self, batch: Batch) -> Result<()> {
+        self.check_health()?;
+        self.state.claim(&*self.catalog, batch.size())?;
+        let outcome = self.catalog.commit(batch);
+        outcome.map_err(|error| self.fail(&from_kv(error)))
+    }
+
     fn check_health(&self) -> Result<()> {
         match &*self.state.health.borrow() {
             Health::Failed(why) => Err(Error::Closed(why.clone())),
@@ -219,19 +285,28 @@ impl Committer {
         }
     }
 
-    fn fail(&self, why: &str) {
+    /// Nothing is acknowledged any more.
+    fn fail(&self, error: &Error) -> Error {
+        let why = describe(error);
         tracing::error!(why, "write could not be made durable, no more are taken");
-        self.state
-            .health
-            .send_replace(Health::Failed(why.to_owned()));
+        self.state.health.send_replace(Health::Failed(why));
+        self.state.closed()
     }
 }
 
 /// Adds a write to the group. Its answer waits for the group, unless it is
 /// refused.
-fn stage(group: &mut Group<'_>, write: Write, settled: &mut Vec<DeliveryId>) -> Answer {
+fn stage(
+    state: &State,
+    group: &mut Group<'_>,
+    write: Write,
+    settled: &mut Vec<DeliveryId>,
+) -> Answer {
     match write {
-        Write::Accept(call, reply) => later(reply, group.accept(call)),
+        Write::Accept(call, reply) => {
+            let admitted = state.admit(group.size() + call.size());
+            later(reply, admitted.and_then(|()| group.accept(call)))
+        }
         Write::Record(records, reply) => {
             for record in records {
                 settled.push(record.attempt.delivery_id);
@@ -243,7 +318,7 @@ fn stage(group: &mut Group<'_>, write: Write, settled: &mut Vec<DeliveryId>) -> 
             reply,
             group.change(&call.tenant, call.id, call.what, call.now),
         ),
-        Write::CancelPending(..) | Write::Catalog(..) => {
+        Write::CancelPending(..) | Write::Remove(..) | Write::Catalog(..) => {
             unreachable!("a write without a weight is no part of a group")
         }
     }

@@ -179,10 +179,9 @@ impl Days {
         self.slot(day).is_some()
     }
 
-    /// Whether the day is at rest.
-    pub(super) fn is_resting(&self, day: Day) -> bool {
-        self.slot(day)
-            .is_some_and(|slot| slot.resting.lock().is_some())
+    /// The position of a day's last attempt, if the day is at rest.
+    pub(super) fn resting(&self, day: Day) -> Option<LogPosition> {
+        self.slot(day).and_then(|slot| *slot.resting.lock())
     }
 
     /// Notes that a day is at rest, with its last attempt; or that it is not.
@@ -237,6 +236,22 @@ impl Days {
         }
     }
 
+    /// How many bytes the disk still has room for.
+    pub(super) fn free(&self) -> Result<u64> {
+        self.space.free().map_err(from_kv)
+    }
+
+    /// Removes a day and returns how many bytes it took. Who reads it finishes.
+    pub(super) fn remove(&self, day: Day) -> Result<u64> {
+        let name = day.to_string();
+        if let Some(slots) = self.slots.write().as_mut() {
+            slots.remove(&day);
+        }
+        let size = self.space.size(&name).map_err(from_kv)?;
+        self.space.remove(&name).map_err(from_kv)?;
+        Ok(size)
+    }
+
     /// Lets go of all partitions; every later call fails.
     pub(super) fn close(&self) {
         *self.slots.write() = None;
@@ -278,6 +293,7 @@ impl Days {
 pub(super) fn from_kv(error: kv::Error) -> Error {
     match error {
         kv::Error::Corrupt(what) => Error::Corrupt(what),
+        kv::Error::Full => Error::Full,
         error => Error::Engine(Box::new(error)),
     }
 }

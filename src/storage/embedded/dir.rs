@@ -104,6 +104,7 @@ impl OpenError {
     /// What a failure at the seam is, in this directory.
     pub(super) fn from_kv(dir: &Path, error: kv::Error) -> Self {
         match error {
+            kv::Error::Full => Self::io(dir, io::ErrorKind::StorageFull.into()),
             kv::Error::Io(source) => Self::io(dir, source),
             kv::Error::Corrupt(why) => Self::corrupt(dir, &why),
             kv::Error::Unsupported(found) => Self::Foreign {
@@ -143,6 +144,11 @@ impl DataDir {
     /// Where everything stands that is not of a day.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is given up when the disk is full.
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.path.join("RESERVE")
     }
 
     /// Where the days stand.

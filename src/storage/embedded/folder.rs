@@ -75,7 +75,10 @@ impl<D: Database> Space for Folder<D> {
         if !dir.is_dir() {
             self.create(name)?;
         }
-        Ok(Arc::new(Guarded::<D>::open(&dir, cache_bytes)?))
+        match Guarded::<D>::open(&dir, cache_bytes) {
+            Err(Error::Io(error)) if is_full(&error) => Err(Error::Full),
+            opened => Ok(Arc::new(opened?)),
+        }
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -154,6 +157,10 @@ impl<D: Database> Partition for Guarded<D> {
         guard(&self.dir, || self.database.scan(bounds, order, visit))
     }
 
+    fn claim(&self, bytes: u64) -> Result<bool> {
+        guard(&self.dir, || self.database.claim(bytes))
+    }
+
     fn commit(&self, batch: Batch) -> Result<()> {
         guard(&self.dir, || self.database.commit(batch))
     }
@@ -166,6 +173,13 @@ fn guard<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
         Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
         error => error,
     })
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// What the files below a directory take on the disk.

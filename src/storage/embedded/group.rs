@@ -66,6 +66,11 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// About how many bytes it writes so far.
+    pub(super) fn size(&self) -> u64 {
+        self.batches.values().map(Batch::size).sum()
+    }
+
     pub(super) fn finish(self) -> Written {
         Written {
             batches: self.batches,

@@ -21,6 +21,7 @@
 //! | `S` tenant 0 subscription | the subscription |
 //! | `R` tenant 0 request id | the subscription as the request created it |
 //! | `F` | the first day there ever was |
+//! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
 
 use std::ops::Bound;
@@ -39,6 +40,7 @@ const PIECE: u8 = b'P';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
+const GONE: u8 = b'G';
 const RESTING: u8 = b'Z';
 
 const ID: usize = 16;
@@ -195,6 +197,10 @@ pub(super) fn first_day() -> Vec<u8> {
     vec![FIRST_DAY]
 }
 
+pub(super) fn gone() -> Vec<u8> {
+    vec![GONE]
+}
+
 pub(super) fn resting(day: Day) -> Vec<u8> {
     key(RESTING, &[&day.number().to_be_bytes()])
 }
@@ -267,6 +273,7 @@ mod tests {
             (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
             (request(&tenant, "id"), r"Rdefault\x00id"),
             (first_day(), "F"),
+            (gone(), "G"),
             (
                 resting(Day::from_number(0x4d21)),
                 r"Z\x00\x00\x00\x00\x00\x00M!",

@@ -18,6 +18,9 @@ pub(super) enum Error {
     /// The store cannot be read by this program.
     #[error("{0}")]
     Unsupported(String),
+    /// There is no room; nothing was written.
+    #[error("disk is full")]
+    Full,
     /// The file system refused.
     #[error("file system failed")]
     Io(#[from] std::io::Error),
@@ -73,6 +76,15 @@ impl Batch {
         self.writes.append(&mut other.writes);
     }
 
+    /// About how many bytes are to be written.
+    pub(super) fn size(&self) -> u64 {
+        let sizes = self.writes.iter().map(|(key, value)| {
+            let value = value.as_ref().map_or(0, Vec::len);
+            key.len() + value
+        });
+        sizes.sum::<usize>() as u64
+    }
+
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
@@ -99,6 +111,13 @@ pub(super) trait Partition: Send + Sync + 'static {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Step,
     ) -> Result<()>;
+
+    /// Sets apart the room that a batch of about so many bytes needs, so that
+    /// no other process can take it meanwhile; `Full` if there is none. False
+    /// if this store cannot do so, and what is free has to tell.
+    fn claim(&self, _bytes: u64) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Writes the batch as a whole; once this has returned it survives a power
     /// cut. After an error nobody knows what was written.

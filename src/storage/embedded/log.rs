@@ -179,8 +179,14 @@ impl State {
     }
 
     /// Since when the log is complete, if a reader at this place can have
-    /// missed what was removed.
+    /// missed what was removed: by retention, or by hand from the oldest days.
     fn removed_before(&self, after: LogPosition) -> Option<Timestamp> {
+        let gone = *self.gone.lock();
+        let expired = gone.before.filter(|_| after < gone.last).map(Day::start);
+        expired.max(self.moved_before(after))
+    }
+
+    fn moved_before(&self, after: LogPosition) -> Option<Timestamp> {
         let oldest = self.days.oldest()?;
         let first = (*self.first_day.lock())?;
         let removed = first < oldest && after.0 < oldest.start().as_micros();

@@ -26,6 +26,8 @@ mod open;
 mod piece;
 mod queue;
 mod rest;
+mod retain;
+mod room;
 mod row;
 mod sled;
 mod state;

@@ -22,6 +22,8 @@ use super::{
     kv::{Batch, Order, Partition, Space, Step},
     memory::Disk,
     piece, rest,
+    retain::Gone,
+    room::{self, Reserve},
     row::{read_request, read_subscription},
     sled::SledPartition,
     state::State,
@@ -138,13 +140,18 @@ pub(super) fn start(
 ) -> Result<Store, OpenError> {
     let at = dir.path().join(CATALOG);
     let from_kv = |error| OpenError::from_kv(&at, error);
+    let days =
+        Days::find(days, cache_bytes).map_err(|error| OpenError::from_kv(&dir.days(), error))?;
+    let reserve = Reserve::new(dir.reserve());
+    reserve
+        .ease(&days)
+        .map_err(|error| OpenError::io(dir.path(), error))?;
     let catalog = root.open(CATALOG, cache_bytes / 16).map_err(from_kv)?;
     forget_requests(&*catalog, clock.now()).map_err(|error| from_storage(&at, error))?;
     let subscriptions = read_subscriptions(&*catalog).map_err(|error| from_storage(&at, error))?;
     let first_day = read_first_day(&*catalog).map_err(from_kv)?;
-    let days =
-        Days::find(days, cache_bytes).map_err(|error| OpenError::from_kv(&dir.days(), error))?;
-    let last_position = recover_end(&days, &*catalog, &dir)?;
+    let gone = Gone::read(&*catalog).map_err(|error| from_storage(&at, error))?;
+    let last_position = recover_end(&days, &*catalog, &dir)?.max(gone.last);
 
     let state = Arc::new(State {
         clock,
@@ -157,13 +164,16 @@ pub(super) fn start(
         hints: broadcast::Sender::new(HINTS),
         changes: broadcast::Sender::new(CHANGES),
         first_day: Mutex::new(first_day),
+        gone: Mutex::new(gone),
+        reserve,
         announced: 0.into(),
     });
+    let path = dir.path().to_owned();
+    room::watch(&state).map_err(|error| OpenError::io(&path, error))?;
     let (writes, waiting) = mpsc::channel(WAITING_WRITES);
     let group = root.group();
     let ended = watch::Sender::new(false);
     let store = Store::new(Arc::clone(&state), writes, ended.subscribe());
-    let path = dir.path().to_owned();
     let committer = Committer {
         state,
         catalog,

@@ -39,14 +39,10 @@ pub(super) fn settle(days: &Days, catalog: &dyn Partition) -> Result<()> {
     let mut settled = Vec::new();
     let mut batch = Batch::default();
     for day in days.older()? {
-        if days.is_resting(day) {
+        if days.resting(day).is_some() {
             continue;
         }
-        let Some(partition) = days.get(day)? else {
-            continue;
-        };
-        if is_empty(&*partition)? {
-            let last = last_attempt(&*partition)?;
+        if let Some(last) = last_if_at_rest(days, day)? {
             batch.put(key::resting(day), last.0.to_be_bytes().to_vec());
             settled.push((day, last));
         }
@@ -57,6 +53,17 @@ pub(super) fn settle(days: &Days, catalog: &dyn Partition) -> Result<()> {
         days.release(day);
     }
     Ok(())
+}
+
+/// The position of a day's last attempt, if nothing in the day is due.
+pub(super) fn last_if_at_rest(days: &Days, day: Day) -> Result<Option<LogPosition>> {
+    if let Some(last) = days.resting(day) {
+        return Ok(Some(last));
+    }
+    match days.get(day)? {
+        Some(partition) if is_empty(&*partition)? => last_attempt(&*partition).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The position of a day's last attempt.

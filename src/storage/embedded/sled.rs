@@ -1,11 +1,29 @@
 //! A partition kept by sled. The only file that names the crate.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, fallocate, flock},
+    io::Errno,
+};
 
 use super::{
     folder::Database,
     kv::{Batch, Bounds, Error, Order, Partition, Result, Step, is_empty},
 };
+
+/// sled writes whole segments.
+const SEGMENT: u64 = 512 * 1024;
+/// How many bytes sled writes for one, at worst: it writes whole pages anew.
+const AMPLIFICATION: u64 = 4;
+/// Room that is set apart beyond what is needed, so that it is seldom asked for
+/// and deliveries can be recorded for a while on a full disk.
+const AHEAD: u64 = 2 * 1024 * 1024;
 
 /// A database with one tree.
 pub(super) struct SledPartition {
@@ -25,13 +43,16 @@ impl Database for SledPartition {
             .path(dir)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
+        if !forget_half_snapshots(dir)? {
+            return Ok(None);
+        }
         let db = match config.open() {
             Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
                 return Ok(None);
             }
             opened => opened.map_err(from_sled)?,
         };
-        let file = File::open(dir.join("db"))?;
+        let file = File::options().write(true).open(dir.join("db"))?;
         Ok(Some(Self { db, file }))
     }
 }
@@ -66,6 +87,26 @@ impl Partition for SledPartition {
         }
     }
 
+    /// Has the file system set blocks apart behind the end of the file, where
+    /// sled goes on: it does not recover from a write that found no room.
+    fn claim(&self, bytes: u64) -> Result<bool> {
+        let needed = SEGMENT * 2 + bytes * AMPLIFICATION;
+        let found = self.file.metadata()?;
+        let end = found.len();
+        if (found.blocks() * 512).saturating_sub(end) >= needed {
+            return Ok(true);
+        }
+        for ahead in [AHEAD, 0] {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, needed + ahead) {
+                Ok(()) => return Ok(true),
+                Err(Errno::NOSPC | Errno::DQUOT) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(error) => return Err(Error::Io(error.into())),
+            }
+        }
+        Err(Error::Full)
+    }
+
     fn commit(&self, batch: Batch) -> Result<()> {
         let mut writes = sled::Batch::default();
         for (key, value) in batch.into_writes() {
@@ -79,6 +120,31 @@ impl Partition for SledPartition {
         self.file.sync_data()?;
         Ok(())
     }
+}
+
+/// Removes snapshots of its log that sled had begun when it was cut off: it
+/// would take one for whole and call the store corrupt. The log has everything
+/// that is in them. Does nothing and says no while another handle has the
+/// database, which may be writing one.
+fn forget_half_snapshots(dir: &Path) -> io::Result<bool> {
+    let Ok(database) = File::open(dir.join("db")) else {
+        return Ok(true);
+    };
+    match flock(&database, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(true)
 }
 
 fn from_sled(error: sled::Error) -> Error {

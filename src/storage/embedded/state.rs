@@ -17,6 +17,8 @@ use super::{
     day::{Day, Days, from_kv},
     index::SubscriptionIndex,
     key, piece,
+    retain::Gone,
+    room::Reserve,
     row::{DeliveryRow, EventRow},
     tail::LogTail,
 };
@@ -42,6 +44,9 @@ pub(super) struct State {
     pub(super) changes: broadcast::Sender<SubscriptionChange>,
     /// The first day there ever was, if there was one.
     pub(super) first_day: Mutex<Option<Day>>,
+    pub(super) reserve: Reserve,
+    /// What retention removed.
+    pub(super) gone: Mutex<Gone>,
     /// The last commit that was announced.
     pub(super) announced: AtomicU64,
 }

@@ -2,10 +2,10 @@
 
 use tokio::sync::oneshot;
 
-use super::{accept::Accepting, change::CatalogChange};
+use super::{accept::Accepting, change::CatalogChange, day::Day};
 use crate::{
     domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
-    storage::{Accepted, AttemptRecord, Created, DeliveryChange, Result},
+    storage::{Accepted, AttemptRecord, Created, DeliveryChange, Removed, Result},
 };
 
 /// Where the answer to a write goes.
@@ -21,6 +21,8 @@ pub(super) enum Write {
     Change(Change, Reply<Delivery>),
     /// Waiting deliveries to be cancelled.
     CancelPending(CancelPending, Reply<usize>),
+    /// Days that ended before this one begins, to be removed.
+    Remove(Day, Reply<Removed>),
     /// A change of a subscription.
     Catalog(CatalogChange, Reply<Created>),
 }
@@ -47,7 +49,7 @@ impl Write {
             Self::Accept(call, _) => Some(call.events.len()),
             Self::Record(records, _) => Some(records.len()),
             Self::Change(..) => Some(1),
-            Self::CancelPending(..) | Self::Catalog(..) => None,
+            Self::CancelPending(..) | Self::Remove(..) | Self::Catalog(..) => None,
         }
     }
 }

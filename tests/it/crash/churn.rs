@@ -40,6 +40,9 @@ impl Churn {
         server: &Process,
         mut dice: Dice,
     ) -> Result<(), Status> {
+        for id in self.half_deleted() {
+            self.delete(server, &id).await?;
+        }
         for round in 0.. {
             let id = self.create(scene, server, round).await?;
             for _ in 0..=dice.below(3) {
@@ -115,9 +118,19 @@ impl Churn {
             id: id.to_owned(),
             ..Default::default()
         };
-        server.subscriptions().delete_subscription(request).await?;
+        match server.subscriptions().delete_subscription(request).await {
+            Err(status) if status.code() != Code::NotFound => return Err(status),
+            _ => {}
+        }
         self.knows(id, |known| known.deleted = Some(true));
         Ok(())
+    }
+
+    /// Those whose deletion was cut.
+    fn half_deleted(&self) -> Vec<String> {
+        let all = self.subscriptions.lock().unwrap();
+        let half = all.iter().filter(|(_, known)| known.deleted == Some(false));
+        half.map(|(id, _)| id.clone()).collect()
     }
 
     fn staying(&self) -> usize {

@@ -126,7 +126,8 @@ async fn stream(scene: &Scene, mut events: Events, mut dice: Dice) -> Ended {
 
 /// Waits while the receivers are far behind.
 async fn pace(scene: &Scene) {
-    while scene.ledger.acknowledged() > scene.receipts.taken_at_steady() + BACKLOG {
+    while !scene.dying() && scene.ledger.acknowledged() > scene.receipts.taken_at_steady() + BACKLOG
+    {
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -9,8 +9,8 @@ mod check;
 mod churn;
 mod ledger;
 mod load;
-mod payload;
-mod plan;
+pub mod payload;
+pub mod plan;
 mod receipts;
 mod tail;
 
@@ -18,7 +18,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,7 @@ pub struct Scene {
     churn: Churn,
     tail: Tail,
     life: AtomicU32,
+    dying: AtomicBool,
     strace: bool,
 }
 
@@ -80,6 +81,7 @@ impl Scene {
             churn: Churn::default(),
             tail: Tail::default(),
             life: AtomicU32::new(0),
+            dying: AtomicBool::new(false),
             strace: strace.is_ok_and(|status| status.success()),
         };
         let server = scene.start().await;
@@ -111,6 +113,11 @@ impl Scene {
     /// Which life of the server this is.
     fn life(&self) -> u32 {
         self.life.load(Ordering::Relaxed)
+    }
+
+    /// Whether this life has ended.
+    fn dying(&self) -> bool {
+        self.dying.load(Ordering::Relaxed)
     }
 
     /// The dice of somebody in this life.
@@ -149,6 +156,7 @@ impl Scene {
             Err(log) if launcher.is_empty() => panic!("the server ended: {log}"),
             Err(_) => return,
         };
+        self.dying.store(false, Ordering::Relaxed);
         let mut load = JoinSet::new();
         self.load(&server, &mut load);
         let all_ended = async {
@@ -158,6 +166,7 @@ impl Scene {
         };
         // All have ended by themselves if the server has died at a call.
         if timeout(life, all_ended).await.is_err() {
+            self.dying.store(true, Ordering::Relaxed);
             server.signal(Signal::KILL);
         }
         within("the end of the load", async {

@@ -38,6 +38,11 @@ pub fn event(n: u64, keyed: bool) -> Event {
 pub fn data(n: u64) -> Bytes {
     let part = mix(n, 1) % 100;
     let (_, size) = SIZES.iter().find(|(below, _)| part < *below).unwrap();
+    data_of_size(n, *size)
+}
+
+/// The payload of a number, so long.
+pub fn data_of_size(n: u64, size: usize) -> Bytes {
     let mut text = format!(r#"{{"n":{n},"x":""#);
     let whole = size - 2;
     let mut word = 0;

@@ -8,5 +8,6 @@ mod failing;
 mod lists;
 mod opening;
 mod queue;
+mod retention;
 mod support;
 mod together;

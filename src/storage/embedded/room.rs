@@ -1,0 +1,165 @@
+//! Room on the disk. No engine recovers from a write that found none, so it is
+//! looked for before: new work is refused while there is still room for the
+//! results of what was accepted, and those find some set apart.
+//!
+//! A reserve file keeps room that other processes cannot take. It is given up
+//! when nothing else is left, at opening too, and made anew later.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::{day::Days, kv::Partition, state::State};
+use crate::storage::{Error, Health, Result};
+
+const MIB: u64 = 1024 * 1024;
+
+/// What has to stay free after events are accepted: their deliveries are still
+/// to be recorded.
+const FOR_RESULTS: u64 = 12 * MIB;
+/// What has to stay free after any write, where none can be set apart.
+const LEAST: u64 = 2 * MIB;
+/// More than what stays free, so that a store does not turn full and back.
+const EASED: u64 = FOR_RESULTS + 2 * MIB;
+/// Size of the reserve.
+const RESERVE: u64 = 8 * MIB;
+/// How many bytes an engine writes for one, at worst.
+const AMPLIFICATION: u64 = 4;
+
+/// How often is looked whether there is room again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The reserve file.
+#[derive(Debug)]
+pub(super) struct Reserve(PathBuf);
+
+impl Reserve {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Gives the reserve up if there is little room to open a store.
+    pub(super) fn ease(&self, days: &Days) -> io::Result<()> {
+        if days.free().is_ok_and(|free| free < RESERVE) {
+            self.give_up()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the reserve up; false if there was none.
+    fn give_up(&self) -> io::Result<()> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let file = File::create(&self.0)?;
+        let made = fallocate(&file, FallocateFlags::empty(), 0, RESERVE);
+        if made.is_err() {
+            // Where blocks cannot be set apart there is no reserve.
+            self.give_up()?;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Refuses new work of about so many bytes unless there is room for it and
+    /// for what comes of it.
+    pub(super) fn admit(&self, bytes: u64) -> Result<()> {
+        if self.free() >= FOR_RESULTS + bytes * AMPLIFICATION {
+            return Ok(());
+        }
+        self.turn(&Health::Full);
+        Err(Error::Full)
+    }
+
+    /// Makes sure that a write finds room, with the reserve if it must be.
+    pub(super) fn claim(&self, partition: &dyn Partition, bytes: u64) -> Result<()> {
+        if self.has_room(partition, bytes)? {
+            return Ok(());
+        }
+        self.turn(&Health::Full);
+        if let Err(error) = self.reserve.give_up() {
+            tracing::error!(%error, "the reserve could not be given up");
+        }
+        if self.has_room(partition, bytes)? {
+            Ok(())
+        } else {
+            Err(Error::Full)
+        }
+    }
+
+    fn has_room(&self, partition: &dyn Partition, bytes: u64) -> Result<bool> {
+        match partition.claim(bytes).map_err(super::day::from_kv) {
+            Err(Error::Full) => Ok(false),
+            Ok(false) => Ok(self.free() >= LEAST + bytes * AMPLIFICATION),
+            claimed => claimed,
+        }
+    }
+
+    /// What is free. A disk that cannot tell is no reason to refuse.
+    fn free(&self) -> u64 {
+        self.days.free().unwrap_or(u64::MAX)
+    }
+
+    /// Notes whether the disk is full; a store that failed stays so.
+    fn turn(&self, health: &Health) {
+        let turned = self.health.send_if_modified(|now| {
+            let turns = !matches!(now, Health::Failed(_)) && now != health;
+            if turns {
+                *now = health.clone();
+            }
+            turns
+        });
+        if turned && *health == Health::Full {
+            tracing::warn!(free = self.free(), "disk is full, nothing new is taken");
+        } else if turned {
+            tracing::info!(free = self.free(), "disk has room again");
+        }
+    }
+
+    fn look(&self) {
+        let free = self.free();
+        if free < FOR_RESULTS {
+            self.turn(&Health::Full);
+        } else if free >= EASED {
+            self.turn(&Health::Writable);
+        }
+        if free >= EASED + RESERVE
+            && !self.reserve.0.exists()
+            && let Err(error) = self.reserve.make()
+        {
+            tracing::warn!(%error, "the reserve could not be made");
+        }
+    }
+}
+
+/// Watches the disk for as long as the store is open.
+pub(super) fn watch(state: &Arc<State>) -> io::Result<()> {
+    state.look();
+    let state = Arc::downgrade(state);
+    let watch = move || {
+        while let Some(state) = Weak::upgrade(&state) {
+            if state.days.all().is_err() {
+                return;
+            }
+            state.look();
+            drop(state);
+            thread::sleep(LOOK);
+        }
+    };
+    thread::Builder::new()
+        .name("store-room".to_owned())
+        .spawn(watch)
+        .map(drop)
+}
