@@ -4,6 +4,7 @@
 //! on disk: it survives a kill and a power cut. There is no transaction object.
 //! Feeds are hints: whoever loses one finds the same by reading.
 
+mod bytes;
 mod catalog;
 pub mod embedded;
 mod engine;
@@ -13,6 +14,7 @@ mod log;
 mod page;
 mod queue;
 mod retain;
+mod row;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
 pub use engine::{Engine, Health};

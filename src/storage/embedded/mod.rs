@@ -7,7 +7,6 @@
 //! them at once; reads go past it.
 
 mod accept;
-mod bytes;
 mod catalog;
 mod change;
 mod committer;
@@ -28,7 +27,6 @@ mod queue;
 mod rest;
 mod retain;
 mod room;
-mod row;
 mod sled;
 mod state;
 mod store;
@@ -38,6 +36,8 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+
+use super::row;
 
 pub use dir::OpenError;
 pub use memory::Disk;

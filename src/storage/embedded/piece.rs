@@ -5,13 +5,14 @@
 //! keys of their own.
 
 use super::{
-    bytes::{Malformed, Reader, Writer},
+    day::from_kv,
     key,
     kv::{Batch, Order, Partition, Step},
 };
-use crate::storage::{Error, Result};
-
-use super::day::from_kv;
+use crate::storage::{
+    Error, Result,
+    bytes::{Malformed, Reader, Writer},
+};
 
 /// Longest piece.
 const LENGTH: usize = 4_096;

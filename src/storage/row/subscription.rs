@@ -9,7 +9,7 @@ use crate::{
         SignatureScheme, StateReason, Subscription, SubscriptionId, SubscriptionSpec, TenantId,
         Timeout, Timestamp, Version,
     },
-    storage::embedded::bytes::{Malformed, Read, Reader, Writer},
+    storage::bytes::{Malformed, Read, Reader, Writer},
 };
 
 const VERSION: u8 = 1;
@@ -20,7 +20,7 @@ const SHA256_BODY: u8 = 2;
 const DELAYS: u8 = 1;
 const EXPONENTIAL: u8 = 2;
 
-pub(in crate::storage::embedded) fn write_subscription(subscription: &Subscription) -> Vec<u8> {
+pub(in crate::storage) fn write_subscription(subscription: &Subscription) -> Vec<u8> {
     let mut row = Writer::new(VERSION);
     let created = subscription.create_time;
     row.number(subscription.version.0)
@@ -35,7 +35,7 @@ pub(in crate::storage::embedded) fn write_subscription(subscription: &Subscripti
     row.finish()
 }
 
-pub(in crate::storage::embedded) fn read_subscription(
+pub(in crate::storage) fn read_subscription(
     tenant: TenantId,
     id: SubscriptionId,
     row: &[u8],
@@ -67,7 +67,7 @@ pub(in crate::storage::embedded) fn read_subscription(
 }
 
 /// The subscription that a request created then.
-pub(in crate::storage::embedded) fn write_request(subscription: &Subscription) -> Vec<u8> {
+pub(in crate::storage) fn write_request(subscription: &Subscription) -> Vec<u8> {
     let mut row = Writer::new(VERSION);
     row.time(subscription.create_time)
         .raw(&subscription.id.to_bytes())
@@ -76,7 +76,7 @@ pub(in crate::storage::embedded) fn write_request(subscription: &Subscription) -
 }
 
 /// When the request was made, and the subscription that it created.
-pub(in crate::storage::embedded) fn read_request(
+pub(in crate::storage) fn read_request(
     tenant: TenantId,
     row: &[u8],
 ) -> Read<(Timestamp, Subscription)> {

@@ -7,33 +7,30 @@ use bytes::Bytes;
 
 use crate::{
     domain::{Attributes, ContentType, Event, EventId, Payload, SubscriptionId, TenantId},
-    storage::embedded::bytes::{Malformed, Read, Reader, Writer},
+    storage::bytes::{Malformed, Read, Reader, Writer},
 };
 
 const VERSION: u8 = 1;
 
 /// Longest payload that stands in the event's own row.
-pub(in crate::storage::embedded) const INLINE: usize = 1_024;
+pub(in crate::storage) const INLINE: usize = 1_024;
 
 const APART: u8 = 0;
 const WITHIN: u8 = 1;
 
 /// An event as it is stored under its tenant and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::storage::embedded) struct EventRow {
+pub(in crate::storage) struct EventRow {
     /// The event; its payload has no bytes if they stand apart.
-    pub(in crate::storage::embedded) event: Event,
+    pub(in crate::storage) event: Event,
     /// Whether the payload's bytes stand in a row of their own.
-    pub(in crate::storage::embedded) apart: bool,
+    pub(in crate::storage) apart: bool,
     /// Where it went, in the order of the deliveries' ordinals.
-    pub(in crate::storage::embedded) subscriptions: Vec<SubscriptionId>,
+    pub(in crate::storage) subscriptions: Vec<SubscriptionId>,
 }
 
 impl EventRow {
-    pub(in crate::storage::embedded) fn write(
-        event: &Event,
-        subscriptions: &[SubscriptionId],
-    ) -> Vec<u8> {
+    pub(in crate::storage) fn write(event: &Event, subscriptions: &[SubscriptionId]) -> Vec<u8> {
         let mut row = Writer::new(VERSION);
         row.time(event.create_time)
             .maybe_time_near(event.create_time, event.deliver_after)
@@ -61,11 +58,7 @@ impl EventRow {
         row.finish()
     }
 
-    pub(in crate::storage::embedded) fn read(
-        tenant: TenantId,
-        id: EventId,
-        row: &[u8],
-    ) -> Read<Self> {
+    pub(in crate::storage) fn read(tenant: TenantId, id: EventId, row: &[u8]) -> Read<Self> {
         let mut row = Reader::new(row, VERSION)?;
         let create_time = row.time()?;
         let deliver_after = row.maybe_time_near(create_time)?;

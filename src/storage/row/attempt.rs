@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::code;
 use crate::{
     domain::{Attempt, AttemptId, DeliveryId, Headers, Phases, SubscriptionId},
-    storage::embedded::bytes::{Malformed, Read, Reader, Writer},
+    storage::bytes::{Malformed, Read, Reader, Writer},
 };
 
 const VERSION: u8 = 1;
@@ -40,7 +40,7 @@ const NAMES: [&str; 24] = [
     "x-request-id",
 ];
 
-pub(in crate::storage::embedded) fn write_attempt(attempt: &Attempt) -> Vec<u8> {
+pub(in crate::storage) fn write_attempt(attempt: &Attempt) -> Vec<u8> {
     let began = attempt.start_time;
     let mut row = Writer::new(VERSION);
     row.raw(&attempt.id.to_bytes())
@@ -68,7 +68,7 @@ pub(in crate::storage::embedded) fn write_attempt(attempt: &Attempt) -> Vec<u8> 
     row.finish()
 }
 
-pub(in crate::storage::embedded) fn read_attempt(row: &[u8]) -> Read<Attempt> {
+pub(in crate::storage) fn read_attempt(row: &[u8]) -> Read<Attempt> {
     let mut row = Reader::new(row, VERSION)?;
     let id = AttemptId::from_bytes(row.array()?);
     let delivery_id = DeliveryId::from_bytes(row.array()?);

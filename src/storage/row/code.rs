@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{DeliveryState, ErrorKind, State, StateCode, Trigger},
-    storage::embedded::bytes::{Malformed, Read},
+    storage::bytes::{Malformed, Read},
 };
 
 /// Both ways between a choice and its number.

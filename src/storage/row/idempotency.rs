@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{Event, EventId},
-    storage::embedded::bytes::{Read, Reader, Writer},
+    storage::bytes::{Read, Reader, Writer},
 };
 
 const VERSION: u8 = 1;
@@ -12,10 +12,10 @@ const VERSION: u8 = 1;
 /// Stands for an event's type and payload: two events of one digest are
 /// [`Event::is_repeated_by`] each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::storage::embedded) struct ContentDigest([u8; 16]);
+pub(in crate::storage) struct ContentDigest([u8; 16]);
 
 impl ContentDigest {
-    pub(in crate::storage::embedded) fn of(event: &Event) -> Self {
+    pub(in crate::storage) fn of(event: &Event) -> Self {
         let mut hash = Sha256::new();
         // Neither of the two can hold a zero byte.
         hash.update(event.event_type.as_str());
@@ -31,17 +31,17 @@ impl ContentDigest {
 
 /// What is stored under an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::storage::embedded) struct IdempotencyRow {
+pub(in crate::storage) struct IdempotencyRow {
     /// The event that used it first.
-    pub(in crate::storage::embedded) first: EventId,
+    pub(in crate::storage) first: EventId,
     /// What that event was.
-    pub(in crate::storage::embedded) content: ContentDigest,
+    pub(in crate::storage) content: ContentDigest,
     /// How many deliveries it has.
-    pub(in crate::storage::embedded) delivery_count: u32,
+    pub(in crate::storage) delivery_count: u32,
 }
 
 impl IdempotencyRow {
-    pub(in crate::storage::embedded) fn write(&self) -> Vec<u8> {
+    pub(in crate::storage) fn write(&self) -> Vec<u8> {
         let mut row = Writer::new(VERSION);
         row.raw(&self.first.to_bytes())
             .raw(&self.content.0)
@@ -49,7 +49,7 @@ impl IdempotencyRow {
         row.finish()
     }
 
-    pub(in crate::storage::embedded) fn read(row: &[u8]) -> Read<Self> {
+    pub(in crate::storage) fn read(row: &[u8]) -> Read<Self> {
         let mut row = Reader::new(row, VERSION)?;
         let read = Self {
             first: EventId::from_bytes(row.array()?),

@@ -5,7 +5,7 @@ use crate::{
     domain::{Delivery, DeliveryId, LastOutcome, SubscriptionId, TenantId},
     storage::{
         LogPosition,
-        embedded::bytes::{Read, Reader, Writer},
+        bytes::{Read, Reader, Writer},
     },
 };
 
@@ -13,17 +13,17 @@ const VERSION: u8 = 1;
 
 /// A delivery as it is stored under its subscription and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::storage::embedded) struct DeliveryRow {
+pub(in crate::storage) struct DeliveryRow {
     /// Whose delivery.
-    pub(in crate::storage::embedded) tenant: TenantId,
+    pub(in crate::storage) tenant: TenantId,
     /// The delivery.
-    pub(in crate::storage::embedded) delivery: Delivery,
+    pub(in crate::storage) delivery: Delivery,
     /// Its attempts, in order.
-    pub(in crate::storage::embedded) attempts: Vec<LogPosition>,
+    pub(in crate::storage) attempts: Vec<LogPosition>,
 }
 
 impl DeliveryRow {
-    pub(in crate::storage::embedded) fn write(&self) -> Vec<u8> {
+    pub(in crate::storage) fn write(&self) -> Vec<u8> {
         let delivery = &self.delivery;
         let created = delivery.create_time;
         let mut row = Writer::new(VERSION);
@@ -53,7 +53,7 @@ impl DeliveryRow {
         row.finish()
     }
 
-    pub(in crate::storage::embedded) fn read(
+    pub(in crate::storage) fn read(
         subscription_id: SubscriptionId,
         id: DeliveryId,
         row: &[u8],
