@@ -149,6 +149,7 @@ fn succeeded(delivery: DeliveryId, now: Timestamp) -> AttemptRecord {
     AttemptRecord {
         attempt,
         revision: 0,
+        due: now,
         next: Next::Succeed,
         now,
     }

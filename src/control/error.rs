@@ -94,10 +94,10 @@ impl From<storage::Error> for Error {
             storage::Error::KeyReused { index, first } => Self::KeyReused { index, first },
             storage::Error::NotChangeable(why) => Self::NotChangeable(why),
             storage::Error::Full => Self::DiskFull,
-            storage::Error::Closed(_) => Self::Unavailable,
-            error @ (storage::Error::Corrupt(_) | storage::Error::Engine(_)) => {
-                Self::Internal(Box::new(error))
-            }
+            storage::Error::Closed(_) | storage::Error::Unavailable(_) => Self::Unavailable,
+            error @ (storage::Error::Corrupt(_)
+            | storage::Error::Engine(_)
+            | storage::Error::LeaseLost) => Self::Internal(Box::new(error)),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Endpoint, Transport, lane::Ended, request::logged, schedule::Start, 
 use crate::{
     domain::{
         Attempt, AttemptId, Clock, Delivery, DeliveryId, Jitter, Next, Outcome, Phases, Random,
-        State, StateCode, Subscription,
+        State, StateCode, Subscription, SubscriptionId, Timestamp,
     },
     storage::{self, AttemptRecord, DueKey, Engine, Work},
 };
@@ -41,19 +41,22 @@ impl Attempts {
             key,
             fresh,
         } = start;
+        let (subscription, id) = (endpoint.subscription().id, key.delivery_id);
+        let Some(mut mark) = Mark::new(&*self.store, subscription, id) else {
+            return Ended::Unchanged;
+        };
         let work = match self.load(&endpoint, key, fresh).await {
             Ok(Some(work)) => work,
             Ok(None) => return Ended::Settled,
             Err(error) => return self.failed(&endpoint, key, &error),
         };
         let delivery = &work.delivery;
-        match delivery.due {
+        let due = match delivery.due {
             None => return Ended::Settled,
             Some(due) if due > self.clock.now() => return Ended::DueAt(due),
-            Some(_) => {}
-        }
-        let mut mark = Mark::new(&*self.store, key.delivery_id);
-        let record = self.send(&endpoint, &work).await;
+            Some(due) => due,
+        };
+        let record = self.send(&endpoint, &work, due).await;
         let next = record.next;
         if let Err(error) = self.record(record).await {
             return self.failed(&endpoint, key, &error);
@@ -86,7 +89,7 @@ impl Attempts {
         }
     }
 
-    async fn send(&self, endpoint: &Endpoint, work: &Work) -> AttemptRecord {
+    async fn send(&self, endpoint: &Endpoint, work: &Work, due: Timestamp) -> AttemptRecord {
         let Work { delivery, event } = work;
         let subscription = endpoint.subscription();
         let number = delivery.attempt_count + 1;
@@ -142,6 +145,7 @@ impl Attempts {
         AttemptRecord {
             attempt,
             revision: delivery.revision,
+            due,
             next,
             now,
         }
@@ -209,6 +213,12 @@ impl Attempts {
                 }
                 Ended::Unchanged
             }
+            // The store says so itself when it goes and when it is back.
+            storage::Error::Unavailable(_) => Ended::Unchanged,
+            storage::Error::LeaseLost => {
+                warn!(%subscription, %delivery, "attempt came too late, its queue has another owner");
+                Ended::Unchanged
+            }
             error => {
                 error!(%subscription, %delivery, %error, "store failed an attempt");
                 Ended::Unchanged
@@ -217,8 +227,8 @@ impl Attempts {
     }
 }
 
-/// Marks a delivery as under way; takes the mark off again unless the record
-/// of the attempt has done so.
+/// Marks a delivery as under way, if its queue is this process's; takes the
+/// mark off again unless the record of the attempt has done so.
 struct Mark<'a> {
     store: &'a dyn Engine,
     delivery: DeliveryId,
@@ -226,13 +236,18 @@ struct Mark<'a> {
 }
 
 impl<'a> Mark<'a> {
-    fn new(store: &'a dyn Engine, delivery: DeliveryId) -> Self {
-        store.attempt_started(delivery);
-        Self {
-            store,
-            delivery,
-            recorded: false,
-        }
+    fn new(
+        store: &'a dyn Engine,
+        subscription: SubscriptionId,
+        delivery: DeliveryId,
+    ) -> Option<Self> {
+        store
+            .attempt_started(subscription, delivery)
+            .then_some(Self {
+                store,
+                delivery,
+                recorded: false,
+            })
     }
 }
 

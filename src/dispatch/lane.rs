@@ -62,6 +62,8 @@ pub(super) struct Lane {
     /// Unknown until it is read.
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) deleted: bool,
+    /// Another process owns the queue.
+    pub(super) disowned: bool,
     /// Nothing is started or read before this time.
     pub(super) paused_until: Timestamp,
     pub(super) place: Place,
@@ -77,6 +79,7 @@ impl Lane {
             window,
             endpoint: None,
             deleted: false,
+            disowned: false,
             paused_until: Timestamp::MIN,
             place: Place::None,
             fetching: Fetching::Idle,
@@ -89,9 +92,11 @@ impl Lane {
         self.flights.len()
     }
 
-    /// Whether deliveries are held back: the subscription is disabled or gone.
+    /// Whether deliveries are held back: the subscription is disabled or gone,
+    /// or another process's.
     pub(super) fn is_held(&self) -> bool {
         self.deleted
+            || self.disowned
             || self
                 .endpoint
                 .as_ref()
@@ -102,15 +107,17 @@ impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.flights.is_empty()
             && self.fetching == Fetching::Idle
-            && (self.is_held() || self.window.is_complete() && self.window.len() == 0)
+            && (self.is_held() || !self.window.wants_reading() && self.window.len() == 0)
     }
 
     /// Whether the endpoint or more of the queue is to be read.
     pub(super) fn wants_fetch(&self, low: usize) -> bool {
-        let runs_low = !self.window.is_complete() && self.window.len() <= low;
+        let runs_low = self.window.wants_reading() && self.window.len() <= low;
         self.fetching == Fetching::Idle
             && !self.deleted
-            && (self.endpoint.is_none() || runs_low && !self.is_held())
+            && !self.disowned
+            && (self.endpoint.is_none()
+                || (runs_low || self.window.is_outdated()) && !self.is_held())
     }
 
     /// When the next attempt can start, if permits are all it takes.
@@ -138,6 +145,15 @@ impl Lane {
     pub(super) fn accepted(&mut self, key: DueKey, fresh: Option<Fresh>) {
         if !self.flights.contains_key(&key.delivery_id) {
             self.window.insert(key, fresh);
+        }
+    }
+
+    /// Takes in that this delivery is the first in the queue which nobody
+    /// attempts. If it is news there may be more of it.
+    pub(super) fn woken(&mut self, first: DueKey) {
+        let id = first.delivery_id;
+        if !self.flights.contains_key(&id) && !self.window.holds(id) {
+            self.window.outdate();
         }
     }
 

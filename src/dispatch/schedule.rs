@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{DeliveryId, SubscriptionId, Timestamp},
-    storage::{DueKey, DuePage, FreshEvent, Rescheduled},
+    storage::{Due, DueKey, DuePage, FreshEvent, Rescheduled},
 };
 
 /// Reads of the store under way at once.
@@ -172,7 +172,7 @@ impl Schedule {
             let cap = cap(&self.settings, self.entries - lane.window.len());
             lane.fetching = Fetching::UnderWay;
             self.fetching += 1;
-            let queue = !lane.window.is_complete() && !lane.is_held();
+            let queue = lane.window.wants_reading() && !lane.is_held();
             return Some(Fetch {
                 subscription,
                 endpoint: lane.endpoint.is_none(),
@@ -233,6 +233,27 @@ impl Schedule {
         self.with_lane(change.subscription_id, |lane| {
             lane.moved(change.delivery_id, change.due);
         });
+    }
+
+    /// Takes in that others may have added to a queue.
+    pub(super) fn woken(&mut self, due: &Due) {
+        self.ensure(due.subscription_id);
+        self.with_lane(due.subscription_id, |lane| lane.woken(due.first));
+    }
+
+    /// Takes in which queues are this process's now. A scan has to follow, for
+    /// those that became so.
+    pub(super) fn own(&mut self, owns: impl Fn(SubscriptionId) -> bool) {
+        self.scanning = true;
+        let ids: Vec<_> = self.lanes.keys().copied().collect();
+        for id in ids {
+            let disowned = !owns(id);
+            self.with_lane(id, |lane| {
+                if std::mem::replace(&mut lane.disowned, disowned) != disowned {
+                    lane.forget();
+                }
+            });
+        }
     }
 
     /// Takes in what came of an attempt.
@@ -363,7 +384,8 @@ impl Schedule {
                 Place::Waiting(time)
             }
         };
-        if lane.place == Place::None && lane.is_idle() && (lane.deleted || crowded) {
+        let useless = lane.deleted || lane.disowned || crowded;
+        if lane.place == Place::None && lane.is_idle() && useless {
             self.lanes.remove(&id);
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::{
         self,
         error::{RecvError, TryRecvError},
     },
-    mpsc,
+    mpsc, watch,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -51,6 +51,7 @@ pub(super) struct Scheduler {
     attempts: Arc<Attempts>,
     hints: broadcast::Receiver<Arc<Hint>>,
     changes: broadcast::Receiver<SubscriptionChange>,
+    ownership: watch::Receiver<u64>,
     report: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
     spawned: TaskTracker,
@@ -79,6 +80,7 @@ impl Scheduler {
             schedule: Schedule::new(settings),
             hints: attempts.store.hints(),
             changes: attempts.store.subscription_changes(),
+            ownership: attempts.store.ownership(),
             soft: attempts.soft.clone(),
             attempts: Arc::new(attempts),
             report,
@@ -120,6 +122,10 @@ impl Scheduler {
                     Err(RecvError::Lagged(lost)) => self.feed_lost("changes", lost),
                     Err(RecvError::Closed) => return info!("store closed, nothing more is sent"),
                 },
+                changed = self.ownership.changed() => match changed {
+                    Ok(()) => self.own(),
+                    Err(_) => return info!("store closed, nothing more is sent"),
+                },
                 () = tokio::time::sleep(sleep) => {}
             }
             self.drain_feeds();
@@ -159,6 +165,15 @@ impl Scheduler {
         for change in &hint.rescheduled {
             self.schedule.rescheduled(change);
         }
+        for due in &hint.woken {
+            self.schedule.woken(due);
+        }
+    }
+
+    fn own(&mut self) {
+        let store = Arc::clone(&self.attempts.store);
+        self.schedule.own(|id| store.owns(id));
+        self.rescan();
     }
 
     fn change(&mut self, change: SubscriptionChange) {

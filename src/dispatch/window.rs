@@ -40,6 +40,8 @@ struct Read {
     dropped: Option<DueKey>,
     /// Set if the page cannot be used.
     void: bool,
+    /// Set if it begins where the queue does, to find what others added.
+    anew: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Window {
     places: HashMap<DeliveryId, DueKey>,
     bytes: usize,
     horizon: Horizon,
+    /// Set if others may have added to what the window reaches.
+    outdated: bool,
     read: Option<Read>,
 }
 
@@ -67,6 +71,7 @@ impl Window {
             places: HashMap::new(),
             bytes: 0,
             horizon: Horizon::At(None),
+            outdated: false,
             read: None,
         }
     }
@@ -83,6 +88,25 @@ impl Window {
     /// Whether it holds all of the queue.
     pub(super) fn is_complete(&self) -> bool {
         self.horizon == Horizon::End
+    }
+
+    /// Whether the queue may have what the window has not.
+    pub(super) fn wants_reading(&self) -> bool {
+        self.outdated || !self.is_complete()
+    }
+
+    /// Whether that is within its reach.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
+    /// Notes that others added to the queue: it is to be read from its start.
+    pub(super) fn outdate(&mut self) {
+        self.outdated = true;
+    }
+
+    pub(super) fn holds(&self, id: DeliveryId) -> bool {
+        self.places.contains_key(&id)
     }
 
     pub(super) fn first(&self) -> Option<DueKey> {
@@ -142,10 +166,14 @@ impl Window {
 
     /// Begins to read the queue on; says after which place.
     pub(super) fn begin_read(&mut self) -> Option<DueKey> {
-        self.read = Some(Read::default());
+        let anew = std::mem::take(&mut self.outdated);
+        self.read = Some(Read {
+            anew,
+            ..Read::default()
+        });
         match self.horizon {
-            Horizon::At(place) => place,
-            Horizon::End => None,
+            Horizon::At(place) if !anew => place,
+            _ => None,
         }
     }
 
@@ -179,7 +207,11 @@ impl Window {
                 }
                 _ => end,
             };
-            self.horizon = self.horizon.max(reached);
+            self.horizon = if read.anew {
+                reached
+            } else {
+                self.horizon.max(reached)
+            };
         }
         while self
             .entries

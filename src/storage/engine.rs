@@ -12,6 +12,8 @@ pub enum Health {
     Writable,
     /// The disk is full: writes are refused until there is space again.
     Full,
+    /// The database cannot be reached, for the time being.
+    Unavailable,
     /// A write could not be made durable, so nothing is acknowledged any more
     /// and the process has to end. Says what failed.
     Failed(String),

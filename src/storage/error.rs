@@ -43,6 +43,13 @@ pub enum Error {
     /// The disk is full. Writes return by themselves once there is space.
     #[error("disk is full")]
     Full,
+    /// Another process owns the queue by now. What was to be written is void.
+    #[error("queue is no longer this process's")]
+    LeaseLost,
+    /// The database cannot be reached. Whether a write happened is known to
+    /// nobody; calls work again by themselves once it is back.
+    #[error("store cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store is closing or can no longer acknowledge writes. Whether a
     /// write happened is known to nobody.
     #[error("store takes no more writes: {0}")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::Result;
 use crate::domain::{
@@ -59,14 +59,16 @@ pub struct AttemptRecord {
     pub attempt: Attempt,
     /// The delivery's revision when the attempt began.
     pub revision: u32,
+    /// When the delivery was due then: its place in the queue.
+    pub due: Timestamp,
     /// What follows.
     pub next: Next,
     /// When it ended.
     pub now: Timestamp,
 }
 
-/// Tells what a commit made due. A hint: whoever is told that it lost some
-/// reads the queue instead.
+/// Tells what became due. A hint: whoever is told that it lost some reads the
+/// queue instead.
 #[derive(Debug, Clone, Default)]
 pub struct Hint {
     /// The commit.
@@ -75,6 +77,9 @@ pub struct Hint {
     pub accepted: Vec<FreshEvent>,
     /// Deliveries that were changed by hand.
     pub rescheduled: Vec<Rescheduled>,
+    /// Queues that other processes may have added to, each with the earliest
+    /// delivery that no attempt is under way for.
+    pub woken: Vec<Due>,
 }
 
 /// An event that was accepted.
@@ -105,12 +110,20 @@ pub struct Rescheduled {
 
 /// The due index, and the results of attempts.
 ///
-/// Nothing is written to claim a delivery: one process owns the queue, and what
-/// was under way when it died is due again.
+/// Nothing is written to claim a delivery: at any time one process owns the
+/// queue of a subscription, and what was under way when it died is due again.
+/// An embedded store's process owns all queues.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
+    /// Whether this process owns the queue of the subscription now. Only then
+    /// does it hear of it in hints.
+    fn owns(&self, subscription: SubscriptionId) -> bool;
+
+    /// Counts the changes of what this process owns.
+    fn ownership(&self) -> watch::Receiver<u64>;
+
     /// Returns up to `limit` subscriptions after one, in the order of their
-    /// ids, that have deliveries waiting. Its cost depends on the number of
+    /// ids, whose queues this process owns and have deliveries waiting. Its cost depends on the number of
     /// subscriptions, not of deliveries.
     async fn due_subscriptions(
         &self,
@@ -136,8 +149,9 @@ pub trait Queue: Send + Sync + 'static {
     ) -> Result<Option<Work>>;
 
     /// Notes that an attempt is under way, so that the delivery reads as
-    /// `Delivering`. Not durable.
-    fn attempt_started(&self, delivery: DeliveryId);
+    /// `Delivering` and its queue stays with this process. False if the queue
+    /// is not this process's: then nothing may be sent. Not durable.
+    fn attempt_started(&self, subscription: SubscriptionId, delivery: DeliveryId) -> bool;
 
     /// Notes that an attempt was given up without a result.
     fn attempt_abandoned(&self, delivery: DeliveryId);
@@ -149,7 +163,8 @@ pub trait Queue: Send + Sync + 'static {
     /// If the delivery's revision moved on, the attempt is logged, the delivery
     /// changes only as [`Delivery::attempted_late`] says, and the attempt's
     /// `next_attempt_time` is what the delivery's is. Attempts of deliveries
-    /// that are gone are dropped.
+    /// that are gone are dropped. `LeaseLost` if another process may own one of
+    /// the queues by now: then nothing is recorded.
     async fn record_attempts(&self, records: Vec<AttemptRecord>) -> Result<()>;
 
     /// Cancels up to `limit` waiting deliveries of a subscription and returns

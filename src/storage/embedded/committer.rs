@@ -281,7 +281,7 @@ impl Committer {
     fn check_health(&self) -> Result<()> {
         match &*self.state.health.borrow() {
             Health::Failed(why) => Err(Error::Closed(why.clone())),
-            Health::Writable | Health::Full => Ok(()),
+            Health::Writable | Health::Full | Health::Unavailable => Ok(()),
         }
     }
 

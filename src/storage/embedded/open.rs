@@ -162,6 +162,7 @@ pub(super) fn start(
         log_end: watch::Sender::new(last_position),
         health: watch::Sender::new(Health::Writable),
         hints: broadcast::Sender::new(HINTS),
+        ownership: watch::Sender::new(0),
         changes: broadcast::Sender::new(CHANGES),
         first_day: Mutex::new(first_day),
         gone: Mutex::new(gone),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::{
     day::{Day, from_kv},
@@ -20,6 +20,14 @@ use crate::{
 
 #[async_trait]
 impl Queue for Store {
+    fn owns(&self, _: SubscriptionId) -> bool {
+        true
+    }
+
+    fn ownership(&self) -> watch::Receiver<u64> {
+        self.state.ownership.subscribe()
+    }
+
     async fn due_subscriptions(
         &self,
         after: Option<SubscriptionId>,
@@ -50,8 +58,9 @@ impl Queue for Store {
         .await
     }
 
-    fn attempt_started(&self, delivery: DeliveryId) {
+    fn attempt_started(&self, _: SubscriptionId, delivery: DeliveryId) -> bool {
         self.state.in_flight.lock().insert(delivery);
+        true
     }
 
     fn attempt_abandoned(&self, delivery: DeliveryId) {

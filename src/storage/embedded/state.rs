@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) log_end: watch::Sender<LogPosition>,
     pub(super) health: watch::Sender<Health>,
     pub(super) hints: broadcast::Sender<Arc<Hint>>,
+    /// Never changes: all queues are this process's.
+    pub(super) ownership: watch::Sender<u64>,
     pub(super) changes: broadcast::Sender<SubscriptionChange>,
     /// The first day there ever was, if there was one.
     pub(super) first_day: Mutex<Option<Day>>,
@@ -153,7 +155,7 @@ impl State {
     pub(super) fn closed(&self) -> Error {
         Error::Closed(match &*self.health.borrow() {
             Health::Failed(why) => why.clone(),
-            Health::Writable | Health::Full => "it is closing".to_owned(),
+            Health::Writable | Health::Full | Health::Unavailable => "it is closing".to_owned(),
         })
     }
 }

@@ -174,6 +174,7 @@ pub fn succeeded(delivery: DeliveryId, number: u128) -> AttemptRecord {
     AttemptRecord {
         attempt: attempt(delivery, number),
         revision: 0,
+        due: delivery.time(),
         next: Next::Succeed,
         now: after(1),
     }
@@ -190,6 +191,7 @@ pub fn failed(delivery: DeliveryId, number: u128, retry: Timestamp) -> AttemptRe
             ..attempt(delivery, number)
         },
         revision: 0,
+        due: delivery.time(),
         next: Next::RetryAt(retry),
         now: after(1),
     }

@@ -122,7 +122,7 @@ async fn filters_look_at_the_shown_state_and_the_last_outcome() {
     let ids = of(&events, &[0]);
     let records = vec![succeeded(ids[0], 1), failed(ids[1], 1, after(60))];
     engine.record_attempts(records).await.unwrap();
-    engine.attempt_started(ids[2]);
+    assert!(engine.attempt_started(sub(1), ids[2]));
     let filter = |set: fn(&mut DeliveryFilter)| {
         let mut filter = DeliveryFilter {
             subscription_id: Some(sub(1)),

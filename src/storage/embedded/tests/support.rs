@@ -191,6 +191,7 @@ pub(super) fn succeeded(delivery: DeliveryId, number: u128) -> AttemptRecord {
     AttemptRecord {
         attempt: attempt(delivery, number),
         revision: 0,
+        due: delivery.time(),
         next: Next::Succeed,
         now: after(1),
     }
@@ -207,6 +208,7 @@ pub(super) fn failed(delivery: DeliveryId, number: u128, retry: Timestamp) -> At
             ..attempt(delivery, number)
         },
         revision: 0,
+        due: delivery.time(),
         next: Next::RetryAt(retry),
         now: after(1),
     }

@@ -165,11 +165,11 @@ pub async fn a_delivery_under_way_reads_as_delivering(store: &mut dyn Fixture) {
     subscribe(engine, 1).await;
     let id = deliver(engine, event(1, NOON), &[1]).await;
     let state = || async { engine.delivery(tenant(), id).await.unwrap().state };
-    engine.attempt_started(id);
+    assert!(engine.attempt_started(sub(1), id));
     assert_eq!(state().await, DeliveryState::Delivering);
     engine.attempt_abandoned(id);
     assert_eq!(state().await, DeliveryState::Pending);
-    engine.attempt_started(id);
+    assert!(engine.attempt_started(sub(1), id));
     let record = failed(id, 1, after(60));
     engine.record_attempts(vec![record]).await.unwrap();
     assert_eq!(state().await, DeliveryState::Retrying);
