@@ -6,6 +6,7 @@
 
 mod bytes;
 mod catalog;
+mod day;
 pub mod embedded;
 mod engine;
 mod error;

@@ -9,13 +9,13 @@ use crate::{
 /// Both ways between a choice and its number.
 macro_rules! code {
     ($to:ident, $from:ident, $type:ident, $($choice:ident = $number:literal),+ $(,)?) => {
-        pub(super) fn $to(choice: $type) -> u8 {
+        pub(in crate::storage) fn $to(choice: $type) -> u8 {
             match choice {
                 $($type::$choice => $number,)+
             }
         }
 
-        pub(super) fn $from(number: u8) -> Read<$type> {
+        pub(in crate::storage) fn $from(number: u8) -> Read<$type> {
             match number {
                 $($number => Ok($type::$choice),)+
                 _ => Err(Malformed),
@@ -81,11 +81,11 @@ code!(
 );
 
 /// Zero for none.
-pub(super) fn from_maybe_error(kind: Option<ErrorKind>) -> u8 {
+pub(in crate::storage) fn from_maybe_error(kind: Option<ErrorKind>) -> u8 {
     kind.map_or(0, from_error)
 }
 
-pub(super) fn to_maybe_error(number: u8) -> Read<Option<ErrorKind>> {
+pub(in crate::storage) fn to_maybe_error(number: u8) -> Read<Option<ErrorKind>> {
     match number {
         0 => Ok(None),
         number => to_error(number).map(Some),

@@ -2,7 +2,7 @@
 //! A layout that is out is never changed; a new one gets the next version.
 
 mod attempt;
-mod code;
+pub(super) mod code;
 mod delivery;
 mod event;
 mod idempotency;

@@ -1,0 +1,30 @@
+//! The scale-out engine: any number of processes share one PostgreSQL database.
+//!
+//! Ingest and results go in groups, each a set-based statement over the tables
+//! of a day. The queues of subscriptions are spread over the processes by
+//! leases on 256 shards. Notifications only make polling early. The only place
+//! that holds SQL.
+
+mod accept;
+mod catalog;
+mod connect;
+mod days;
+mod error;
+mod group;
+mod lease;
+mod list;
+mod log;
+mod migrate;
+mod open;
+mod ownership;
+mod queue;
+mod record;
+mod retain;
+mod row;
+mod state;
+mod store;
+mod watch;
+
+pub use connect::{BadUrl, Url};
+pub use migrate::{Migrated, migrate, pending};
+pub use open::{OpenError, Settings, open};

@@ -1,0 +1,112 @@
+//! What the parts of an open store share.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    connect::{Connection, Connections},
+    days::Days,
+    ownership::Ownership,
+};
+use crate::{
+    domain::Clock,
+    storage::{CommitNumber, Error, Health, Hint, LogPosition, Result, SubscriptionChange},
+};
+
+/// Everything of an open store but the intakes of its writers.
+pub(super) struct State {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) connections: Connections,
+    pub(super) days: Days,
+    pub(super) ownership: Ownership,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) log_end: watch::Sender<LogPosition>,
+    pub(super) hints: broadcast::Sender<Arc<Hint>>,
+    pub(super) changes: broadcast::Sender<SubscriptionChange>,
+    /// The last commit whose hint was sent.
+    pub(super) announced: Mutex<CommitNumber>,
+    /// Makes the watch look early.
+    pub(super) nudge: Nudge,
+    pub(super) closing: CancellationToken,
+}
+
+/// Makes the watch look early: at what this process wrote, and for the others.
+#[derive(Debug, Default)]
+pub(super) struct Nudge {
+    pub(super) look: Notify,
+    /// Whether other processes are to look, too.
+    pub(super) tell: std::sync::atomic::AtomicBool,
+}
+
+impl Nudge {
+    /// Something was written that tails may show.
+    pub(super) fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Something was written that concerns other processes.
+    pub(super) fn tell(&self) {
+        self.tell.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.look.notify_one();
+    }
+}
+
+impl State {
+    /// A connection; `Closed` once the store is closing.
+    pub(super) async fn connection(&self) -> Result<Connection> {
+        if self.connections.is_closed() {
+            return Err(self.closed());
+        }
+        let connection = self.connections.get().await;
+        connection.inspect_err(|error| self.note(error))
+    }
+
+    /// Notes what an error says of the database.
+    pub(super) fn note(&self, error: &Error) {
+        match error {
+            Error::Unavailable(why) => {
+                if self.turn(Health::Unavailable) {
+                    tracing::error!(error = &**why as &dyn std::error::Error, "database cannot be reached");
+                }
+            }
+            Error::Full => {
+                if self.turn(Health::Full) {
+                    tracing::error!("disk of the database is full");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that the database takes writes.
+    pub(super) fn note_written(&self) {
+        if self.turn(Health::Writable) {
+            tracing::info!("database takes writes again");
+        }
+    }
+
+    /// Sends a hint with the next number.
+    pub(super) fn announce(&self, mut hint: Hint) {
+        let mut announced = self.announced.lock();
+        announced.0 += 1;
+        hint.commit = *announced;
+        // Nobody listening is fine: hints are hints.
+        let _ = self.hints.send(Arc::new(hint));
+    }
+
+    /// Why no more writes are taken.
+    pub(super) fn closed(&self) -> Error {
+        Error::Closed("it is closing".to_owned())
+    }
+
+    fn turn(&self, to: Health) -> bool {
+        self.health.send_if_modified(|now| {
+            let turns = *now != to;
+            *now = to;
+            turns
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! The store as its callers hold it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    accept::Accepting,
+    group::{Reply, Sender},
+    record::Recording,
+    state::State,
+};
+use crate::storage::{Engine, Health, Result};
+
+/// An open store.
+pub(super) struct Store {
+    pub(super) state: Arc<State>,
+    pub(super) intakes: Mutex<Option<Intakes>>,
+    pub(super) tasks: TaskTracker,
+}
+
+/// The ways to the writers.
+#[derive(Clone)]
+pub(super) struct Intakes {
+    pub(super) accepting: Sender<Accepting>,
+    pub(super) recording: Sender<Recording>,
+}
+
+impl Store {
+    /// Hands a call to a writer and waits for its answer.
+    pub(super) async fn hand<C, T>(
+        &self,
+        intake: impl FnOnce(Intakes) -> Sender<C>,
+        call: impl FnOnce(Reply<T>) -> C,
+    ) -> Result<T> {
+        let Some(intakes) = self.intakes.lock().clone() else {
+            return Err(self.state.closed());
+        };
+        let (reply, answer) = oneshot::channel();
+        let sender = intake(intakes);
+        let sent = sender.send(call(reply)).await;
+        drop(sender);
+        sent.map_err(|_| self.state.closed())?;
+        answer.await.map_err(|_| self.state.closed())?
+    }
+}
+
+#[async_trait]
+impl Engine for Store {
+    fn health(&self) -> watch::Receiver<Health> {
+        self.state.health.subscribe()
+    }
+
+    /// The writers finish, then the leases are given back, then the
+    /// connections are closed.
+    async fn close(&self) {
+        self.intakes.lock().take();
+        self.tasks.close();
+        self.state.closing.cancel();
+        self.tasks.wait().await;
+        self.state.connections.close();
+    }
+}
+
+/// Nothing goes on once the owner is gone.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.state.closing.cancel();
+        self.state.connections.close();
+    }
+}
