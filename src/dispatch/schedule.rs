@@ -211,10 +211,10 @@ impl Schedule {
 
     /// Takes in an event that was accepted.
     pub(super) fn accepted(&mut self, fresh: &FreshEvent) {
-        for (ordinal, subscription) in (0..).zip(&fresh.subscriptions) {
+        for (delivery_id, subscription) in &fresh.deliveries {
             let key = DueKey {
                 due: fresh.due,
-                delivery_id: DeliveryId::new(fresh.event_id, ordinal),
+                delivery_id: *delivery_id,
             };
             let held = fresh.event.clone().map(|event| Fresh {
                 event,

@@ -70,6 +70,17 @@ pub enum Next {
     Disable,
 }
 
+impl Next {
+    /// Where the delivery then stands, and when it is due.
+    pub fn place(self) -> (DeliveryState, Option<Timestamp>) {
+        match self {
+            Self::Succeed => (DeliveryState::Succeeded, None),
+            Self::RetryAt(time) => (DeliveryState::Retrying, Some(time)),
+            Self::Exhaust | Self::Disable => (DeliveryState::Failed, None),
+        }
+    }
+}
+
 /// Why a delivery cannot be changed as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotChangeable {
@@ -162,11 +173,7 @@ impl Delivery {
     /// The delivery after an attempt from which `next` followed.
     #[must_use]
     pub fn attempted(&self, last: LastOutcome, next: Next, now: Timestamp) -> Self {
-        let (state, due) = match next {
-            Next::Succeed => (DeliveryState::Succeeded, None),
-            Next::RetryAt(time) => (DeliveryState::Retrying, Some(time)),
-            Next::Exhaust | Next::Disable => (DeliveryState::Failed, None),
-        };
+        let (state, due) = next.place();
         Self {
             state,
             due,

@@ -112,6 +112,16 @@ impl EventId {
     pub fn new(time: Timestamp, random: u128) -> Self {
         Self(uuid_v7(time, random) & !ORDINAL)
     }
+
+    /// The ids of the event's deliveries to these subscriptions, in order.
+    pub fn deliveries(
+        self,
+        subscriptions: &[SubscriptionId],
+    ) -> impl Iterator<Item = (DeliveryId, SubscriptionId)> {
+        (0..=u16::MAX)
+            .zip(subscriptions)
+            .map(move |(ordinal, subscription)| (DeliveryId::new(self, ordinal), *subscription))
+    }
 }
 
 impl DeliveryId {

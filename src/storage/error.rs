@@ -61,3 +61,15 @@ pub enum Error {
     #[error("storage engine failed")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
+
+/// An error with its causes.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -8,11 +8,14 @@ mod bytes;
 mod catalog;
 mod day;
 pub mod embedded;
+
 mod engine;
 mod error;
+mod idempotency;
 mod ingest;
 mod log;
 mod page;
+pub mod postgres;
 mod queue;
 mod retain;
 mod row;

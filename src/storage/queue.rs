@@ -10,6 +10,10 @@ use crate::domain::{
     Attempt, Delivery, DeliveryId, Event, EventId, Next, SubscriptionId, Timestamp, Trigger,
 };
 
+/// Largest payload that a hint carries, and most bytes of payloads in one.
+const HINT_PAYLOAD: usize = 16 * 1024;
+const HINT_PAYLOADS: usize = 1024 * 1024;
+
 /// Place of a delivery in the queue of its subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DueKey {
@@ -80,6 +84,30 @@ pub struct Hint {
     /// Queues that other processes may have added to, each with the earliest
     /// delivery that no attempt is under way for.
     pub woken: Vec<Due>,
+    /// Bytes of the payloads within.
+    pub(super) carried: usize,
+}
+
+impl Hint {
+    /// Adds an event, with its payload if that is small and the others of this
+    /// hint leave room for it.
+    pub(super) fn add(
+        &mut self,
+        event: Arc<Event>,
+        deliveries: Vec<(DeliveryId, SubscriptionId)>,
+        trigger: Trigger,
+    ) {
+        let size = event.payload.data.len();
+        let fits = size <= HINT_PAYLOAD && self.carried + size <= HINT_PAYLOADS;
+        self.carried += if fits { size } else { 0 };
+        self.accepted.push(FreshEvent {
+            event_id: event.id,
+            due: event.due(),
+            deliveries,
+            trigger,
+            event: fits.then_some(event),
+        });
+    }
 }
 
 /// An event that was accepted.
@@ -89,8 +117,8 @@ pub struct FreshEvent {
     pub event_id: EventId,
     /// When its deliveries are due.
     pub due: Timestamp,
-    /// The subscriptions it goes to, in the order of the deliveries' ordinals.
-    pub subscriptions: Vec<SubscriptionId>,
+    /// Its deliveries whose queues this process owns.
+    pub deliveries: Vec<(DeliveryId, SubscriptionId)>,
     /// What causes the deliveries.
     pub trigger: Trigger,
     /// The event itself, unless it is large.

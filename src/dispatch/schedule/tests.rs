@@ -257,7 +257,9 @@ fn hanging_subscriptions_leave_permits_for_another() {
             schedule.accepted(&FreshEvent {
                 event_id: EventId::new(Timestamp::MIN, (n << 48) | (event << 16)),
                 due: Timestamp::MIN,
-                subscriptions: vec![id],
+                deliveries: EventId::new(Timestamp::MIN, (n << 48) | (event << 16))
+                    .deliveries(&[id])
+                    .collect(),
                 trigger: Trigger::Event,
                 event: None,
             });

@@ -148,14 +148,13 @@ fn put_deliveries(
         attempts: Vec::new(),
     };
     let row = row.write();
-    for (ordinal, subscription) in (0..=u16::MAX).zip(subscriptions) {
-        let id = DeliveryId::new(event.id, ordinal);
-        writes.put(key::delivery(*subscription, id), row.clone());
+    for (id, subscription) in event.id.deliveries(subscriptions) {
+        writes.put(key::delivery(subscription, id), row.clone());
         let place = DueKey {
             due: event.due(),
             delivery_id: id,
         };
-        writes.put(key::due(*subscription, place), Vec::new());
+        writes.put(key::due(subscription, place), Vec::new());
     }
 }
 

@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     domain::DeliveryId,
-    storage::{CommitNumber, Created, Error, Health, LogPosition, Removed, Result},
+    storage::{
+        CommitNumber, Created, Error, Health, LogPosition, Removed, Result, error::describe,
+    },
 };
 
 /// Owns the right to write, the catalog and the data directory.
@@ -331,16 +333,4 @@ fn later<T: Send + 'static>(reply: Reply<T>, staged: Result<T>) -> Answer {
 /// Answers, if the caller still waits.
 fn respond<T>(reply: Reply<T>, answer: Result<T>) {
     let _ = reply.send(answer);
-}
-
-/// An error with its causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -10,9 +10,7 @@ use parking_lot::{Mutex, RwLock};
 pub(super) use crate::storage::day::Day;
 
 use super::kv::{self, Partition, Space};
-use crate::{
-    storage::{Error, LogPosition, Result},
-};
+use crate::storage::{Error, LogPosition, Result};
 
 /// All partitions of days, opened when they are first needed.
 ///

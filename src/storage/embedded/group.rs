@@ -18,17 +18,14 @@ use super::{
 use crate::{
     domain::{Attempt, Delivery, DeliveryId, LastOutcome, SubscriptionId, TenantId, Timestamp},
     storage::{
-        Accepted, AttemptRecord, DeliveryChange, DueKey, Error, FreshEvent, Hint, LogPosition,
-        Rescheduled, Resource, Result,
+        Accepted, AttemptRecord, DeliveryChange, DueKey, Error, Hint, LogPosition, Rescheduled,
+        Resource, Result,
+        idempotency::{self, Keyed, REMEMBERED},
     },
 };
 
-/// Largest payload that a hint carries, and most bytes of payloads in one.
-const HINT_PAYLOAD: usize = 16 * 1024;
-const HINT_PAYLOADS: usize = 1024 * 1024;
-
 /// How long an idempotency key is remembered, in days.
-pub(super) const REMEMBERED_DAYS: u64 = 7;
+pub(super) const REMEMBERED_DAYS: u64 = REMEMBERED.as_secs() / 86_400;
 
 /// What a group writes and what it tells once that is durable.
 pub(super) struct Group<'a> {
@@ -39,7 +36,6 @@ pub(super) struct Group<'a> {
     deliveries: HashMap<DeliveryId, DeliveryRow>,
     idempotency: HashMap<Vec<u8>, IdempotencyRow>,
     hint: Hint,
-    hinted_bytes: usize,
     attempts: Vec<(LogPosition, Arc<Attempt>)>,
 }
 
@@ -61,7 +57,6 @@ impl<'a> Group<'a> {
             deliveries: HashMap::new(),
             idempotency: HashMap::new(),
             hint: Hint::default(),
-            hinted_bytes: 0,
             attempts: Vec::new(),
         }
     }
@@ -95,64 +90,36 @@ impl<'a> Group<'a> {
             if let Some((key, row)) = event.idempotency {
                 self.idempotency.insert(key, row);
             }
-            let size = event.event.payload.data.len();
-            let carried = size <= HINT_PAYLOAD && self.hinted_bytes + size <= HINT_PAYLOADS;
-            self.hinted_bytes += if carried { size } else { 0 };
-            self.hint.accepted.push(FreshEvent {
-                event_id: event.event.id,
-                due: event.event.due(),
-                subscriptions: event.subscriptions,
-                trigger: event.trigger,
-                event: carried.then_some(event.event),
-            });
+            let deliveries = event.event.id.deliveries(&event.subscriptions).collect();
+            self.hint.add(event.event, deliveries, event.trigger);
         }
         Ok(answers)
     }
 
     /// Tells new events of a call from duplicates.
     fn answers(&self, call: &Accepting) -> Result<Vec<Accepted>> {
-        let mut used: HashMap<&[u8], IdempotencyRow> = HashMap::new();
-        let mut answers = Vec::with_capacity(call.events.len());
-        for (index, event) in call.events.iter().enumerate() {
-            let mut answer = Accepted {
-                event_id: event.event.id,
-                duplicate: false,
-                delivery_count: event.delivery_count(),
-            };
-            if let Some((key, row)) = &event.idempotency {
-                let earlier = match used.get(key.as_slice()) {
-                    Some(earlier) => Some(*earlier),
-                    None => self.used_before(key, call.day, event.event.id.time())?,
-                };
-                match earlier {
-                    None => {
-                        used.insert(key, *row);
-                    }
-                    Some(IdempotencyRow { first, content, .. }) if content != row.content => {
-                        return Err(Error::KeyReused { index, first });
-                    }
-                    Some(earlier) => {
-                        answer = Accepted {
-                            event_id: earlier.first,
-                            duplicate: true,
-                            delivery_count: earlier.delivery_count,
-                        };
-                    }
-                }
-            }
-            answers.push(answer);
-        }
-        Ok(answers)
+        let events = call.events.iter().map(|event| Keyed {
+            event_id: event.event.id,
+            delivery_count: event.delivery_count(),
+            key: event.idempotency.as_ref().map(|(key, row)| (key, row)),
+        });
+        idempotency::answers(events, |key, forgotten| {
+            self.used_before(key, call.day, forgotten)
+        })
     }
 
-    /// Who used an idempotency key within the last days. Keys of later days
-    /// count too: a clock may have been set back.
-    fn used_before(&self, key: &[u8], day: Day, time: Timestamp) -> Result<Option<IdempotencyRow>> {
+    /// Who used an idempotency key since a time. Keys of later days count too:
+    /// a clock may have been set back.
+    fn used_before(
+        &self,
+        key: &[u8],
+        day: Day,
+        forgotten: Timestamp,
+    ) -> Result<Option<IdempotencyRow>> {
         if let Some(row) = self.idempotency.get(key) {
             return Ok(Some(*row));
         }
         let oldest = day.before(REMEMBERED_DAYS);
-        let forgotten = oldest.start().after(time.since(day.start()));
         for day in self.state.days.all()?.into_iter().rev() {
             if day < oldest {
                 break;

@@ -255,9 +255,7 @@ impl<'a> Walk<'a> {
 
     /// Queues an event's deliveries.
     fn expand(&mut self, row: &EventRow) {
-        let deliveries = (0..=u16::MAX).zip(&row.subscriptions);
-        let deliveries = deliveries
-            .map(|(ordinal, subscription)| (DeliveryId::new(row.event.id, ordinal), *subscription));
+        let deliveries = row.event.id.deliveries(&row.subscriptions);
         let within = self.oldest..=self.newest;
         self.places
             .extend(deliveries.filter(|(id, _)| within.contains(&number(id.to_bytes()))));

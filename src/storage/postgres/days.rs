@@ -51,7 +51,10 @@ impl Days {
             )
             .await
             .map_err(from_pg)?;
-        let rows = client.query(&statement, &[&SCHEMA]).await.map_err(from_pg)?;
+        let rows = client
+            .query(&statement, &[&SCHEMA])
+            .await
+            .map_err(from_pg)?;
         let names = rows.iter().map(|row| row.get::<_, String>(0));
         let days: BTreeSet<Day> = names
             .filter_map(|name| Day::parse(&name.replace('_', "-")))

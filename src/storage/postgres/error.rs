@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::storage::{Error, bytes::Malformed};
+use crate::storage::{Error, bytes::Malformed, error::describe};
 
 /// What a failure is to the caller.
 pub(super) fn from_pg(error: tokio_postgres::Error) -> Error {
@@ -30,4 +30,24 @@ pub(super) fn is_no_table(error: &tokio_postgres::Error) -> bool {
 /// A row that makes no sense.
 pub(super) fn malformed(what: &'static str) -> impl Fn(Malformed) -> Error {
     move |_| Error::Corrupt(format!("{what} row"))
+}
+
+/// The same error once more, for another of the calls that failed together.
+pub(super) fn again(error: &Error) -> Error {
+    match error {
+        Error::NotFound(resource) => Error::NotFound(*resource),
+        Error::VersionMismatch => Error::VersionMismatch,
+        Error::StaleSubscriptions => Error::StaleSubscriptions,
+        Error::KeyReused { index, first } => Error::KeyReused {
+            index: *index,
+            first: *first,
+        },
+        Error::NotChangeable(why) => Error::NotChangeable(*why),
+        Error::Full => Error::Full,
+        Error::LeaseLost => Error::LeaseLost,
+        Error::Unavailable(why) => Error::Unavailable(why.to_string().into()),
+        Error::Closed(why) => Error::Closed(why.clone()),
+        Error::Corrupt(what) => Error::Corrupt(what.clone()),
+        Error::Engine(why) => Error::Engine(describe(&**why).into()),
+    }
 }

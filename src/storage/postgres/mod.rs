@@ -6,6 +6,7 @@
 //! that holds SQL.
 
 mod accept;
+mod accept_rows;
 mod catalog;
 mod connect;
 mod days;
@@ -13,12 +14,15 @@ mod error;
 mod group;
 mod lease;
 mod list;
+mod listen;
+mod load;
 mod log;
 mod migrate;
 mod open;
 mod ownership;
 mod queue;
 mod record;
+mod record_rows;
 mod retain;
 mod row;
 mod state;

@@ -12,7 +12,7 @@ use super::{
     Url, accept,
     connect::Connections,
     days::Days,
-    group, lease, migrate,
+    group, lease, listen, load, migrate,
     ownership::Ownership,
     record,
     state::{Nudge, State},
@@ -103,10 +103,7 @@ pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn E
     store.map_err(OpenError::database(&url))
 }
 
-async fn start(
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Engine>, Error> {
+async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, Error> {
     let connections = Connections::to(&settings.url, settings.connections)?;
     let state = Arc::new(State {
         clock,
@@ -119,7 +116,9 @@ async fn start(
         changes: broadcast::Sender::new(CHANGES),
         announced: Mutex::new(CommitNumber::default()),
         nudge: Nudge::default(),
+        told: Mutex::default(),
         closing: CancellationToken::new(),
+        leaving: CancellationToken::new(),
     });
     let tasks = TaskTracker::new();
     let (accepting, accepts) = group::intake(accept::GROUP);
@@ -132,17 +131,26 @@ async fn start(
     for _ in 0..record::WRITERS {
         tasks.spawn(record::write(Arc::clone(&state), Arc::clone(&records)));
     }
+    let (loading, loads) = group::intake(load::GROUP);
+    let loads = Arc::new(loads);
+    for _ in 0..load::READERS {
+        tasks.spawn(load::read(Arc::clone(&state), Arc::clone(&loads)));
+    }
+    let leases = TaskTracker::new();
     let keeper = lease::Keeper::begin(Arc::clone(&state), settings.lease).await?;
-    tasks.spawn(keeper.keep());
+    leases.spawn(keeper.keep());
     let watch = watching::Watch::begin(Arc::clone(&state)).await?;
     tasks.spawn(watch.run());
+    tasks.spawn(listen::listen(Arc::clone(&state)));
     Ok(Arc::new(Store {
         state,
         intakes: Mutex::new(Some(Intakes {
             accepting,
             recording,
+            loading,
         })),
         tasks,
+        keeper: leases,
     }))
 }
 

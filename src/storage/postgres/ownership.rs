@@ -80,6 +80,12 @@ impl Ownership {
         self.held.lock().owns(shard_of(subscription))
     }
 
+    /// Whether results for the queue may be written, as far as this process
+    /// knows: also while the queue is on its way.
+    pub(super) fn holds(&self, subscription: SubscriptionId) -> bool {
+        self.held.lock().shards[shard_of(subscription)] != Shard::Foreign
+    }
+
     /// The shards that are owned.
     pub(super) fn owned(&self) -> Vec<usize> {
         let held = self.held.lock();
@@ -148,10 +154,18 @@ impl Ownership {
         self.changed();
     }
 
+    /// How many shards are on their way.
+    pub(super) fn leaving(&self) -> usize {
+        let held = self.held.lock();
+        let leaving = held.shards.iter();
+        leaving.filter(|shard| **shard == Shard::Leaving).count()
+    }
+
     /// Shards on their way in which nothing is under way any more.
     pub(super) fn quiet(&self) -> Vec<usize> {
         let held = self.held.lock();
-        let quiet = |shard: &usize| held.shards[*shard] == Shard::Leaving && held.counts[*shard] == 0;
+        let quiet =
+            |shard: &usize| held.shards[*shard] == Shard::Leaving && held.counts[*shard] == 0;
         (0..SHARDS).filter(quiet).collect()
     }
 

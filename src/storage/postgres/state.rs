@@ -1,6 +1,12 @@
 //! What the parts of an open store share.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
@@ -12,7 +18,7 @@ use super::{
     ownership::Ownership,
 };
 use crate::{
-    domain::Clock,
+    domain::{Clock, SubscriptionId, Version},
     storage::{CommitNumber, Error, Health, Hint, LogPosition, Result, SubscriptionChange},
 };
 
@@ -30,15 +36,22 @@ pub(super) struct State {
     pub(super) announced: Mutex<CommitNumber>,
     /// Makes the watch look early.
     pub(super) nudge: Nudge,
+    /// The latest version of each subscription whose change was told.
+    pub(super) told: Mutex<HashMap<SubscriptionId, Version>>,
+    /// Ends what watches, and the waiting of the writers.
     pub(super) closing: CancellationToken,
+    /// Ends the lease, after the writers have ended.
+    pub(super) leaving: CancellationToken,
 }
 
-/// Makes the watch look early: at what this process wrote, and for the others.
+/// Makes the watch look early: at what this process wrote, or others did.
 #[derive(Debug, Default)]
 pub(super) struct Nudge {
     pub(super) look: Notify,
-    /// Whether other processes are to look, too.
-    pub(super) tell: std::sync::atomic::AtomicBool,
+    /// Makes the keeper of the lease look for free shards.
+    pub(super) shards: Notify,
+    tell: AtomicBool,
+    heard: AtomicBool,
 }
 
 impl Nudge {
@@ -49,8 +62,24 @@ impl Nudge {
 
     /// Something was written that concerns other processes.
     pub(super) fn tell(&self) {
-        self.tell.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.tell.store(true, Ordering::Relaxed);
         self.look.notify_one();
+    }
+
+    /// Another process wrote something that concerns this one.
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+        self.look.notify_one();
+    }
+
+    /// Whether others are to be told, once.
+    pub(super) fn take_tell(&self) -> bool {
+        self.tell.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether others told something, once.
+    pub(super) fn take_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -69,7 +98,10 @@ impl State {
         match error {
             Error::Unavailable(why) => {
                 if self.turn(Health::Unavailable) {
-                    tracing::error!(error = &**why as &dyn std::error::Error, "database cannot be reached");
+                    tracing::error!(
+                        error = &**why as &dyn std::error::Error,
+                        "database cannot be reached"
+                    );
                 }
             }
             Error::Full => {
@@ -95,6 +127,16 @@ impl State {
         hint.commit = *announced;
         // Nobody listening is fine: hints are hints.
         let _ = self.hints.send(Arc::new(hint));
+    }
+
+    /// Tells of a change of a subscription, unless it is known.
+    pub(super) fn tell_change(&self, change: SubscriptionChange, version: Version) {
+        let mut told = self.told.lock();
+        if told.get(&change.id).is_none_or(|known| *known < version) {
+            told.insert(change.id, version);
+            // Nobody listening is fine.
+            let _ = self.changes.send(change);
+        }
     }
 
     /// Why no more writes are taken.

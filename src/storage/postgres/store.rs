@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     accept::Accepting,
     group::{Reply, Sender},
+    load::Loading,
     record::Recording,
     state::State,
 };
@@ -19,7 +20,9 @@ use crate::storage::{Engine, Health, Result};
 pub(super) struct Store {
     pub(super) state: Arc<State>,
     pub(super) intakes: Mutex<Option<Intakes>>,
+    /// The writers, and what watches.
     pub(super) tasks: TaskTracker,
+    pub(super) keeper: TaskTracker,
 }
 
 /// The ways to the writers.
@@ -27,6 +30,7 @@ pub(super) struct Store {
 pub(super) struct Intakes {
     pub(super) accepting: Sender<Accepting>,
     pub(super) recording: Sender<Recording>,
+    pub(super) loading: Sender<Loading>,
 }
 
 impl Store {
@@ -61,14 +65,18 @@ impl Engine for Store {
         self.tasks.close();
         self.state.closing.cancel();
         self.tasks.wait().await;
+        self.keeper.close();
+        self.state.leaving.cancel();
+        self.keeper.wait().await;
         self.state.connections.close();
     }
 }
 
-/// Nothing goes on once the owner is gone.
+/// Nothing goes on once the owner is gone. The lease ends by itself.
 impl Drop for Store {
     fn drop(&mut self) {
-        self.state.closing.cancel();
         self.state.connections.close();
+        self.state.closing.cancel();
+        self.state.leaving.cancel();
     }
 }

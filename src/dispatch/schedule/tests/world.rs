@@ -111,18 +111,19 @@ impl World {
         let subscriptions: Vec<_> = wanted
             .map(|n| self.subscriptions[usize::from(n)].id)
             .collect();
-        for (ordinal, subscription) in (0..).zip(&subscriptions) {
+        let deliveries: Vec<_> = event_id.deliveries(&subscriptions).collect();
+        for (id, subscription) in &deliveries {
             let row = Row {
                 subscription: *subscription,
                 due: Some(due),
                 revision: 0,
             };
-            self.rows.insert(DeliveryId::new(event_id, ordinal), row);
+            self.rows.insert(*id, row);
         }
         self.hints.push_back(Heard::Accepted(FreshEvent {
             event_id,
             due,
-            subscriptions,
+            deliveries,
             trigger: Trigger::Event,
             event: None,
         }));

@@ -23,7 +23,7 @@ CREATE INDEX subscription_changed ON subscription (changed);
 -- Subscriptions as the requests with these ids created them.
 CREATE TABLE request (
     tenant text NOT NULL,
-    name text NOT NULL,
+    name bytea NOT NULL,
     create_time bigint NOT NULL,
     content bytea NOT NULL,
     PRIMARY KEY (tenant, name)
@@ -76,7 +76,7 @@ ALTER TABLE attempt ALTER COLUMN content SET STORAGE EXTERNAL;
 
 CREATE TABLE idempotency (
     tenant text NOT NULL,
-    name text NOT NULL,
+    name bytea NOT NULL,
     event uuid NOT NULL,
     content bytea NOT NULL,
     PRIMARY KEY (tenant, name, event)

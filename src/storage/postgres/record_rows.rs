@@ -1,0 +1,82 @@
+//! Results of attempts, column by column.
+
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::row::{from_count, from_delivery, from_time};
+use crate::{
+    domain::Timestamp,
+    storage::{
+        AttemptRecord,
+        row::{code, write_attempt},
+    },
+};
+
+/// Columns of the results to be written.
+#[derive(Default)]
+pub(super) struct Rows {
+    delivery: Vec<Uuid>,
+    revision: Vec<i32>,
+    was: Vec<i64>,
+    state: Vec<i16>,
+    due: Vec<Option<i64>>,
+    error: Vec<Option<i16>>,
+    status: Vec<Option<i32>>,
+    now: Vec<i64>,
+    id: Vec<Uuid>,
+    content: Vec<Vec<u8>>,
+    recorded: i64,
+}
+
+impl Rows {
+    /// The results, recorded at a time.
+    pub(super) fn of(records: &[&AttemptRecord], recorded: Timestamp) -> Self {
+        let mut rows = Self {
+            recorded: from_time(recorded),
+            ..Self::default()
+        };
+        for record in records {
+            rows.add(record);
+        }
+        rows
+    }
+
+    fn add(&mut self, record: &AttemptRecord) {
+        let attempt = &record.attempt;
+        let (state, due) = record.next.place();
+        self.delivery.push(from_delivery(attempt.delivery_id));
+        self.revision.push(from_count(record.revision));
+        self.was.push(from_time(record.due));
+        self.state.push(i16::from(code::from_state(state)));
+        self.due.push(due.map(from_time));
+        let error = attempt.error_kind.map(code::from_error);
+        self.error.push(error.map(i16::from));
+        self.status.push(attempt.response_status.map(i32::from));
+        self.now.push(from_time(record.now));
+        self.id.push(Uuid::from_bytes(attempt.id.to_bytes()));
+        self.content.push(write_attempt(attempt));
+    }
+
+    /// The parameters of the statement that writes them.
+    pub(super) fn params<'a>(
+        &'a self,
+        member: &'a Uuid,
+        repeated: &'a bool,
+    ) -> [&'a (dyn ToSql + Sync); 13] {
+        [
+            member,
+            repeated,
+            &self.delivery,
+            &self.revision,
+            &self.was,
+            &self.state,
+            &self.due,
+            &self.error,
+            &self.status,
+            &self.now,
+            &self.id,
+            &self.content,
+            &self.recorded,
+        ]
+    }
+}
