@@ -88,6 +88,14 @@ impl Lane {
         }
     }
 
+    /// The lane of a queue that is another process's: it knows nothing of it.
+    pub(super) fn disowned() -> Self {
+        Self {
+            disowned: true,
+            ..Self::new(Window::of_unknown())
+        }
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.flights.len()
     }

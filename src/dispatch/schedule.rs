@@ -74,8 +74,12 @@ pub(super) enum FetchOutcome {
     Failed,
 }
 
+/// Whether the queue of a subscription is this process's.
+pub(super) type Owns = Box<dyn Fn(SubscriptionId) -> bool + Send>;
+
 pub(super) struct Schedule {
     settings: Settings,
+    owns: Owns,
     lanes: HashMap<SubscriptionId, Lane>,
     waiting: BTreeSet<(Timestamp, SubscriptionId)>,
     ready: VecDeque<SubscriptionId>,
@@ -92,9 +96,10 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// An empty schedule, before the store was scanned.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, owns: Owns) -> Self {
         Self {
             settings,
+            owns,
             lanes: HashMap::new(),
             waiting: BTreeSet::new(),
             ready: VecDeque::new(),
@@ -241,13 +246,13 @@ impl Schedule {
         self.with_lane(due.subscription_id, |lane| lane.woken(due.first));
     }
 
-    /// Takes in which queues are this process's now. A scan has to follow, for
-    /// those that became so.
-    pub(super) fn own(&mut self, owns: impl Fn(SubscriptionId) -> bool) {
+    /// Takes in that other queues are this process's now. A scan has to follow,
+    /// for those that became so.
+    pub(super) fn own(&mut self) {
         self.scanning = true;
         let ids: Vec<_> = self.lanes.keys().copied().collect();
         for id in ids {
-            let disowned = !owns(id);
+            let disowned = !(self.owns)(id);
             self.with_lane(id, |lane| {
                 if std::mem::replace(&mut lane.disowned, disowned) != disowned {
                     lane.forget();
@@ -274,9 +279,7 @@ impl Schedule {
     /// known to be active before: a disabled one has a queue that nobody knows.
     pub(super) fn changed(&mut self, endpoint: Arc<Endpoint>) {
         let id = endpoint.subscription().id;
-        self.lanes
-            .entry(id)
-            .or_insert_with(|| Lane::new(Window::of_unknown()));
+        self.ensure_with(id, Window::of_unknown);
         self.with_lane(id, |lane| {
             let before = lane.endpoint.as_ref().map(|known| known.subscription());
             let version = endpoint.subscription().version;
@@ -326,13 +329,24 @@ impl Schedule {
     }
 
     fn ensure(&mut self, id: SubscriptionId) {
-        let scanning = self.scanning;
-        self.lanes.entry(id).or_insert_with(|| {
-            Lane::new(if scanning {
-                Window::of_unknown()
+        self.ensure_with(
+            id,
+            if self.scanning {
+                Window::of_unknown
             } else {
-                Window::of_empty()
-            })
+                Window::of_empty
+            },
+        );
+    }
+
+    fn ensure_with(&mut self, id: SubscriptionId, window: impl FnOnce() -> Window) {
+        let owns = &self.owns;
+        self.lanes.entry(id).or_insert_with(|| {
+            if owns(id) {
+                Lane::new(window())
+            } else {
+                Lane::disowned()
+            }
         });
     }
 

@@ -76,8 +76,10 @@ impl Scheduler {
         // One place for each attempt and read that can be under way, and one
         // for the scan: no report ever waits.
         let (report, reports) = mpsc::channel(settings.max_in_flight + MAX_FETCHES + 1);
+        let store = Arc::clone(&attempts.store);
+        let owns = Box::new(move |id| store.owns(id));
         Self {
-            schedule: Schedule::new(settings),
+            schedule: Schedule::new(settings, owns),
             hints: attempts.store.hints(),
             changes: attempts.store.subscription_changes(),
             ownership: attempts.store.ownership(),
@@ -171,8 +173,7 @@ impl Scheduler {
     }
 
     fn own(&mut self) {
-        let store = Arc::clone(&self.attempts.store);
-        self.schedule.own(|id| store.owns(id));
+        self.schedule.own();
         self.rescan();
     }
 
@@ -181,7 +182,10 @@ impl Scheduler {
             self.schedule.changed(Arc::new(Endpoint::new(now)));
         } else {
             self.schedule.deleted(change.id);
-            self.cancel_pending(change.id);
+            // Whoever owns the queue now or later does the same.
+            if self.attempts.store.owns(change.id) {
+                self.cancel_pending(change.id);
+            }
         }
     }
 

@@ -19,6 +19,16 @@ enum Step {
         delay: u8,
         count: u8,
     },
+    /// Another process accepts events, which no hint tells.
+    AcceptElsewhere {
+        subscriptions: u8,
+        delay: u8,
+        count: u8,
+    },
+    /// The store looks at the queues.
+    Wake,
+    /// The queues of the bits are this process's, the others are not.
+    Own(u8),
     /// The nth delivery there ever was is retried or cancelled by hand.
     Change {
         nth: u16,
@@ -71,6 +81,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (1..1_u8 << SUBSCRIPTIONS, 0..20_u8, 1..12_u8).prop_map(
             |(subscriptions, delay, count)| Step::Accept { subscriptions, delay, count }
         ),
+        3 => (1..1_u8 << SUBSCRIPTIONS, 0..20_u8, 1..12_u8).prop_map(
+            |(subscriptions, delay, count)| Step::AcceptElsewhere { subscriptions, delay, count }
+        ),
+        3 => Just(Step::Wake),
+        1 => (0..1_u8 << SUBSCRIPTIONS).prop_map(Step::Own),
         2 => any::<(u8, bool)>().prop_map(|(nth, retry)| Step::ChangeFlight { nth, retry }),
         2 => any::<(u16, bool)>().prop_map(|(nth, retry)| Step::Change { nth, retry }),
         4 => Just(Step::Hear),
@@ -104,6 +119,17 @@ impl World {
                     self.accept(subscriptions, delay);
                 }
             }
+            Step::AcceptElsewhere {
+                subscriptions,
+                delay,
+                count,
+            } => {
+                for _ in 0..count {
+                    self.accept_elsewhere(subscriptions, delay);
+                }
+            }
+            Step::Wake => self.wake(),
+            Step::Own(bits) => self.own(bits),
             Step::Change { nth, retry } => {
                 let nth = usize::from(nth) % self.rows.len().max(1);
                 if let Some(id) = self.rows.keys().nth(nth).copied() {
@@ -152,8 +178,10 @@ impl World {
         for n in 0..SUBSCRIPTIONS {
             self.set_state(n, State::Active);
         }
+        self.own(u8::MAX);
         for _ in 0..10_000 {
             self.take(Step::Wait(5));
+            self.take(Step::Wake);
             self.take(Step::Hear);
             self.take(Step::HearChanges);
             self.take(Step::Start);
@@ -228,7 +256,7 @@ fn hanging_subscriptions_leave_permits_for_another() {
         ..Settings::default()
     };
     let hanging = 16;
-    let mut schedule = Schedule::new(settings);
+    let mut schedule = Schedule::new(settings, Box::new(|_| true));
     schedule.scanned();
     let template = World::new(0).subscriptions.remove(0);
     let accept = |schedule: &mut Schedule, n: u128, events: u128| {

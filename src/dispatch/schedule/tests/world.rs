@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::domain::{EventPatterns, LiveSecrets, Secret, StateCode, TenantId};
 
@@ -44,6 +46,8 @@ pub(super) struct World {
     pub(super) asked: Vec<Fetch>,
     pub(super) read: Vec<Fetched>,
     pub(super) events: u128,
+    /// The subscriptions whose queues are this process's.
+    owned: Arc<Mutex<BTreeSet<SubscriptionId>>>,
 }
 
 impl World {
@@ -64,8 +68,10 @@ impl World {
                 Timestamp::MIN,
             )
         };
+        let owned = Arc::new(Mutex::new(BTreeSet::new()));
+        let owns = Arc::clone(&owned);
         let mut world = Self {
-            schedule: Schedule::new(SETTINGS),
+            schedule: Schedule::new(SETTINGS, Box::new(move |id| owns.lock().contains(&id))),
             now: Timestamp::from_secs(1_000),
             rows: BTreeMap::new(),
             subscriptions: (0..SUBSCRIPTIONS).map(subscription).collect(),
@@ -75,7 +81,10 @@ impl World {
             asked: Vec::new(),
             read: Vec::new(),
             events: 0,
+            owned,
         };
+        let all = world.subscriptions.iter().map(|own| own.id);
+        world.owned.lock().extend(all);
         for n in 0..backlog {
             world.accept(1 << (n % 2), [0, 2, 5][n % 3]);
         }
@@ -88,9 +97,41 @@ impl World {
     pub(super) fn scan(&mut self) {
         let waiting: BTreeSet<_> = self.waiting().map(|(_, row)| row.subscription).collect();
         for id in waiting {
-            self.schedule.found(id);
+            if self.owns(id) {
+                self.schedule.found(id);
+            }
         }
         self.schedule.scanned();
+    }
+
+    /// The first waiting delivery of each queue that nobody attempts.
+    pub(super) fn wake(&mut self) {
+        let under_way: BTreeSet<_> = self.flights.iter().map(|flight| flight.id).collect();
+        let mut first = BTreeMap::<SubscriptionId, DueKey>::new();
+        for (key, row) in self.waiting() {
+            if self.owns(row.subscription) && !under_way.contains(&key.delivery_id) {
+                let known = first.entry(row.subscription).or_insert(key);
+                *known = key.min(*known);
+            }
+        }
+        for (subscription_id, first) in first {
+            self.schedule.woken(&Due {
+                subscription_id,
+                first,
+            });
+        }
+    }
+
+    pub(super) fn own(&mut self, bits: u8) {
+        let numbered = (0..SUBSCRIPTIONS).zip(&self.subscriptions);
+        let owned = numbered.filter(|(n, _)| bits & (1 << n) != 0);
+        *self.owned.lock() = owned.map(|(_, subscription)| subscription.id).collect();
+        self.schedule.own();
+        self.scan();
+    }
+
+    fn owns(&self, subscription: SubscriptionId) -> bool {
+        self.owned.lock().contains(&subscription)
     }
 
     pub(super) fn waiting(&self) -> impl Iterator<Item = (DueKey, Row)> {
@@ -104,6 +145,12 @@ impl World {
     }
 
     pub(super) fn accept(&mut self, bits: u8, delay: u8) {
+        let fresh = self.accept_elsewhere(bits, delay);
+        self.hints.push_back(Heard::Accepted(fresh));
+    }
+
+    /// Accepts an event; what is returned would be the hint of it.
+    pub(super) fn accept_elsewhere(&mut self, bits: u8, delay: u8) -> FreshEvent {
         self.events += 1;
         let event_id = EventId::new(self.now, self.events << 16);
         let due = self.now.after(Duration::from_secs(delay.into()));
@@ -120,13 +167,13 @@ impl World {
             };
             self.rows.insert(*id, row);
         }
-        self.hints.push_back(Heard::Accepted(FreshEvent {
+        FreshEvent {
             event_id,
             due,
             deliveries,
             trigger: Trigger::Event,
             event: None,
-        }));
+        }
     }
 
     pub(super) fn change(&mut self, id: DeliveryId, retry: bool) {
@@ -179,6 +226,7 @@ impl World {
                 "{id} was started twice"
             );
             assert_eq!(subscription.state, State::Active);
+            assert!(self.owns(subscription.id), "{id} is another's");
             self.flights.push(Flight {
                 subscription: subscription.id,
                 id,

@@ -78,7 +78,8 @@ async fn a_hint_carries_the_event_before_the_write_is_answered() {
     assert_eq!(hint.accepted.len(), 2);
     assert_eq!(hint.accepted[0].event.as_deref(), Some(&small));
     assert_eq!(hint.accepted[0].due, NOON);
-    assert_eq!(hint.accepted[0].subscriptions, [sub(1), sub(2)]);
+    let deliveries: Vec<_> = small.id.deliveries(&[sub(1), sub(2)]).collect();
+    assert_eq!(hint.accepted[0].deliveries, deliveries);
     assert_eq!(hint.accepted[1].event, None);
     let page = engine.due(sub(1), None, 10).await.unwrap();
     assert!(page.as_of >= hint.commit);
