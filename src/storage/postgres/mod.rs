@@ -7,7 +7,9 @@
 
 mod accept;
 mod accept_rows;
+mod by_hand;
 mod catalog;
+mod change;
 mod connect;
 mod days;
 mod error;
@@ -27,8 +29,10 @@ mod retain;
 mod row;
 mod state;
 mod store;
+mod tail;
+mod walk;
 mod watch;
 
 pub use connect::{BadUrl, Url};
-pub use migrate::{Migrated, migrate, pending};
+pub use migrate::{Migrated, Unsuitable, migrate, pending};
 pub use open::{OpenError, Settings, open};

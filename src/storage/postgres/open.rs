@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    Url, accept,
+    Unsuitable, Url, accept,
     connect::Connections,
     days::Days,
     group, lease, listen, load, migrate,
@@ -76,6 +76,14 @@ pub enum OpenError {
         url: Url,
         /// Which migration.
         number: i32,
+    },
+    /// The server cannot hold a store.
+    #[error("{url} cannot hold a store: {why}")]
+    Unsuitable {
+        /// The database.
+        url: Url,
+        /// Why not.
+        why: Unsuitable,
     },
     /// The database refused, or cannot be reached.
     #[error("cannot open {url}")]

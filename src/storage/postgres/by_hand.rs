@@ -1,0 +1,167 @@
+//! Changes of deliveries by hand.
+
+use tokio_postgres::Row;
+
+use super::{
+    connect::Connection,
+    days,
+    error::{from_pg, is_no_table},
+    log::IS_LIVE,
+    row::{self, DELIVERY, from_count, from_delivery, from_subscription, from_time},
+    state::State,
+};
+use crate::{
+    domain::{Delivery, DeliveryId, TenantId, Timestamp},
+    storage::{DeliveryChange, Error, Hint, Rescheduled, Resource, Result, day::Day, row::code},
+};
+
+impl State {
+    /// Changes a delivery and tells the owner of its queue.
+    pub(super) async fn change_delivery(
+        &self,
+        tenant: &TenantId,
+        id: DeliveryId,
+        change: DeliveryChange,
+        now: Timestamp,
+    ) -> Result<Delivery> {
+        let mut client = self.connection().await?;
+        if !self.has_day(&client, Day::of_delivery(id)).await? {
+            return Err(Error::NotFound(Resource::Delivery(id)));
+        }
+        let changed = self.change(&mut client, tenant, id, change, now).await;
+        let changed = changed.inspect_err(|error| self.note(error))?;
+        self.note_written();
+        let subscription_id = changed.subscription_id;
+        if self.ownership.owns(subscription_id) {
+            let rescheduled = Rescheduled {
+                delivery_id: id,
+                subscription_id,
+                due: changed.due,
+            };
+            self.announce(Hint {
+                rescheduled: vec![rescheduled],
+                ..Hint::default()
+            });
+        } else {
+            self.nudge.tell();
+        }
+        Ok(changed)
+    }
+
+    /// The row is locked, so an attempt that ends meanwhile is recorded before
+    /// or after, and sees the revision that this leaves.
+    async fn change(
+        &self,
+        client: &mut Connection,
+        tenant: &TenantId,
+        id: DeliveryId,
+        change: DeliveryChange,
+        now: Timestamp,
+    ) -> Result<Delivery> {
+        let transaction = client.transaction().await.map_err(from_pg)?;
+        let row = locked(&transaction, tenant, id).await?;
+        let row = row.ok_or(Error::NotFound(Resource::Delivery(id)))?;
+        let (_, stored) = row::delivery(&row)?;
+        let was_due = stored.due;
+        let before = self.shown(&row, stored);
+        let subscription = before.subscription_id;
+        if change == DeliveryChange::Retry && !row.get::<_, bool>("is_live") {
+            return Err(Error::NotFound(Resource::Subscription(subscription)));
+        }
+        let after = match change {
+            DeliveryChange::Retry => before.retried(now)?,
+            DeliveryChange::Cancel => before.cancelled(now)?,
+        };
+        update(&transaction, &after).await?;
+        if was_due != after.due {
+            requeue(&transaction, &after, was_due).await?;
+        }
+        transaction.commit().await.map_err(from_pg)?;
+        Ok(after)
+    }
+}
+
+type Transaction<'a> = deadpool_postgres::Transaction<'a>;
+
+/// Reads a delivery and keeps others from changing it. The day may have been
+/// dropped just now.
+async fn locked(
+    transaction: &Transaction<'_>,
+    tenant: &TenantId,
+    id: DeliveryId,
+) -> Result<Option<Row>> {
+    let table = days::name("delivery", Day::of_delivery(id));
+    let sql = format!(
+        "SELECT {DELIVERY}, {IS_LIVE} FROM {table} d
+         WHERE d.id = $1 AND d.tenant = $2 FOR UPDATE OF d"
+    );
+    let row = async {
+        let statement = transaction.prepare_cached(&sql).await?;
+        transaction
+            .query_opt(&statement, &[&from_delivery(id), &tenant.as_str()])
+            .await
+    };
+    match row.await {
+        Err(error) if is_no_table(&error) => Ok(None),
+        row => row.map_err(from_pg),
+    }
+}
+
+async fn update(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {
+    let table = days::name("delivery", Day::of_delivery(delivery.id));
+    let sql = format!(
+        "UPDATE {table}
+         SET state = $2, trigger = $3, chain_start = $4, chain_time = $5, due = $6,
+             revision = $7, update_time = $8
+         WHERE id = $1"
+    );
+    let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
+    let updated = transaction
+        .execute(
+            &statement,
+            &[
+                &from_delivery(delivery.id),
+                &i16::from(code::from_state(delivery.state)),
+                &i16::from(code::from_trigger(delivery.trigger)),
+                &from_count(delivery.chain_start),
+                &from_time(delivery.chain_time),
+                &delivery.due.map(from_time),
+                &from_count(delivery.revision),
+                &from_time(delivery.update_time),
+            ],
+        )
+        .await;
+    updated.map(|_| ()).map_err(from_pg)
+}
+
+/// Moves a delivery from its place in the queue to where it is due now.
+async fn requeue(
+    transaction: &Transaction<'_>,
+    delivery: &Delivery,
+    was_due: Option<Timestamp>,
+) -> Result<()> {
+    let subscription = from_subscription(delivery.subscription_id);
+    let id = from_delivery(delivery.id);
+    let places = [
+        (
+            was_due,
+            "DELETE FROM ready WHERE subscription = $1 AND due = $2 AND delivery = $3",
+        ),
+        (
+            delivery.due,
+            "INSERT INTO ready (subscription, due, delivery) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+        ),
+    ];
+    for (due, sql) in places {
+        let Some(due) = due else {
+            continue;
+        };
+        let statement = transaction.prepare_cached(sql).await.map_err(from_pg)?;
+        transaction
+            .execute(&statement, &[&subscription, &from_time(due), &id])
+            .await
+            .map_err(from_pg)?;
+    }
+    Ok(())
+}
