@@ -39,7 +39,7 @@ pub(super) const WRITERS: usize = 2;
 pub(super) const GROUP: usize = 128;
 
 /// The class of the advisory locks on idempotency keys.
-const LOCK: i32 = 0x7072_6402;
+const LOCK: i32 = 0x7072_6403;
 
 /// A call that waits to be written.
 pub(super) struct Accepting {

@@ -150,7 +150,7 @@ async fn created_by(
         .await
         .map_err(from_pg)?;
     let row = transaction
-        .query_opt(&statement, &[&subscription.tenant.as_str(), &request])
+        .query_opt(&statement, &[&subscription.tenant.as_str(), &request.as_bytes()])
         .await
         .map_err(from_pg)?;
     let Some(row) = row else {
@@ -183,7 +183,7 @@ async fn remember(
     let time = from_time(subscription.create_time);
     let content = write_request(subscription);
     let stored = transaction
-        .execute(&statement, &[&tenant, &request, &time, &content])
+        .execute(&statement, &[&tenant, &request.as_bytes(), &time, &content])
         .await;
     stored.map(|_| ()).map_err(from_pg)
 }
