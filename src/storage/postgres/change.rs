@@ -150,7 +150,10 @@ async fn created_by(
         .await
         .map_err(from_pg)?;
     let row = transaction
-        .query_opt(&statement, &[&subscription.tenant.as_str(), &request.as_bytes()])
+        .query_opt(
+            &statement,
+            &[&subscription.tenant.as_str(), &request.as_bytes()],
+        )
         .await
         .map_err(from_pg)?;
     let Some(row) = row else {

@@ -121,7 +121,9 @@ impl Watch {
     async fn look_at_log(&mut self, client: &Connection) -> Result<()> {
         let statement = client
             .prepare_cached(&format!(
-                "SELECT max(position) FROM attempt WHERE position < {BOUNDARY}"
+                "SELECT greatest(
+                     (SELECT max(position) FROM attempt WHERE position < {BOUNDARY}),
+                     (SELECT removed_position FROM log))"
             ))
             .await
             .map_err(from_pg)?;

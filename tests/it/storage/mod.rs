@@ -4,4 +4,6 @@ mod build;
 mod embedded;
 mod fixture;
 mod model;
+mod postgres;
 mod suite;
+mod wait;

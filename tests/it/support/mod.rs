@@ -1,11 +1,13 @@
 //! What the tests stand on: the real binary as a process, a scripted webhook
 //! receiver, and waiting that is bounded.
 
+pub mod cluster;
 pub mod process;
 pub mod receiver;
 
 use std::{future::Future, time::Duration};
 
+pub use cluster::{Cluster, Fsync};
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};
 

@@ -189,12 +189,13 @@ async fn publish(store: &dyn Fixture, model: &mut Reference, publications: Vec<P
 
 async fn record(store: &dyn Fixture, model: &mut Reference, attempts: Vec<(usize, Outcome)>) {
     let mut records = Vec::new();
+    let mut log = Vec::new();
     for (pick, outcome) in attempts {
         let Some(id) = picked(model, pick) else {
-            return;
+            break;
         };
         let now = model.now;
-        let delivery = model.deliveries.get_mut(&id).expect("it was picked");
+        let delivery = &model.deliveries[&id];
         let number = (1..=4).find(|number| sub(*number) == delivery.subscription_id);
         let number = number.expect("there are four");
         let late = matches!(outcome, Outcome::Late);
@@ -209,22 +210,27 @@ async fn record(store: &dyn Fixture, model: &mut Reference, attempts: Vec<(usize
         };
         record.now = now;
         record.revision = delivery.revision.wrapping_sub(u32::from(late));
+        let was_due = model.was_due.get(&id).copied().flatten();
+        let due = if late { was_due } else { delivery.due };
+        record.due = due.unwrap_or(delivery.create_time);
         let last = postrider::domain::LastOutcome {
             error_kind: record.attempt.error_kind,
             response_status: record.attempt.response_status,
         };
-        *delivery = if late {
+        let changed = if late {
             delivery.attempted_late(last, now)
         } else {
             delivery.attempted(last, record.next, now)
         };
         let next = match record.next {
             Next::RetryAt(time) if !late => Some(time),
-            _ => delivery.due,
+            _ => changed.due,
         };
-        model.log.push((id, next));
+        model.change(changed);
+        log.push((id, next));
         records.push(record);
     }
+    model.log.push(log);
     let recorded: Vec<AttemptRecord> = records;
     store.engine().record_attempts(recorded).await.unwrap();
 }
@@ -255,7 +261,7 @@ async fn change_delivery(
     match expected {
         Ok(expected) => {
             assert_eq!(changed.unwrap(), expected);
-            model.deliveries.insert(id, expected);
+            model.change(expected);
         }
         Err(why) => {
             let why: NotChangeable = why;
@@ -278,7 +284,7 @@ async fn cancel_pending(store: &dyn Fixture, model: &mut Reference, number: u128
     for place in queue {
         let delivery = &model.deliveries[&place.delivery_id];
         let delivery = delivery.cancelled(model.now).unwrap();
-        model.deliveries.insert(delivery.id, delivery);
+        model.change(delivery);
     }
 }
 

@@ -21,9 +21,11 @@ pub struct Reference {
     pub subscriptions: BTreeMap<u128, Option<Subscription>>,
     pub events: BTreeMap<EventId, Event>,
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
-    /// The attempts in the order they were recorded, with the time the next one
-    /// was due.
-    pub log: Vec<(DeliveryId, Option<Timestamp>)>,
+    /// Where each delivery stood in its queue before its last change.
+    pub was_due: BTreeMap<DeliveryId, Option<Timestamp>>,
+    /// The attempts of each call that recorded some, in order, with the time
+    /// the next one was due.
+    pub log: Vec<Vec<(DeliveryId, Option<Timestamp>)>>,
 }
 
 impl Default for Reference {
@@ -34,6 +36,7 @@ impl Default for Reference {
             subscriptions: BTreeMap::new(),
             events: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            was_due: BTreeMap::new(),
             log: Vec::new(),
         }
     }
@@ -66,6 +69,14 @@ impl Reference {
             self.deliveries.insert(delivery.id, delivery);
         }
         self.events.insert(event.id, event);
+    }
+
+    /// Puts a delivery in the place of what it was.
+    pub fn change(&mut self, delivery: Delivery) {
+        let id = delivery.id;
+        let before = self.deliveries.insert(id, delivery);
+        self.was_due
+            .insert(id, before.and_then(|before| before.due));
     }
 
     pub fn delivery_count(&self, event: EventId) -> u32 {

@@ -155,6 +155,9 @@ pub async fn attempts_list_by_delivery_newest_first(store: &mut dyn Fixture) {
         for id in &ids {
             let mut record = failed(*id, 1, after(60 + u64::from(round)));
             record.revision = round;
+            if round > 0 {
+                record.due = after(60 + u64::from(round - 1));
+            }
             record.attempt.number = round + 1;
             engine.record_attempts(vec![record]).await.unwrap();
         }

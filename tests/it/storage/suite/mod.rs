@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod catalog;
 pub mod lists;
 pub mod queue;
+pub mod retention;
 pub mod together;
 pub mod whole;
 
@@ -69,6 +70,11 @@ macro_rules! run_suite {
                 a_retry_by_hand_is_due_at_once_and_told,
                 a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
                 pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+            }
+            retention {
+                an_expired_day_goes_and_the_rest_stays,
+                a_day_with_a_pending_delivery_is_kept_until_it_is_settled,
+                a_reader_of_the_log_is_told_of_the_attempts_it_missed,
             }
             together {
                 many_callers_lose_nothing_and_hints_come_in_order,

@@ -5,7 +5,7 @@ use postrider::{
     storage::{DeliveryChange, DueKey, Engine, Error, Rescheduled},
 };
 
-use super::super::{build::*, fixture::Fixture};
+use super::super::{build::*, fixture::Fixture, wait::told};
 
 async fn due(engine: &dyn Engine, number: u128) -> Vec<DueKey> {
     let page = engine.due(sub(number), None, 100).await.unwrap();
@@ -68,7 +68,7 @@ pub async fn a_hint_carries_the_event_before_the_write_is_answered(store: &mut d
     let events = vec![routed(small.clone(), &[1, 2]), routed(large, &[1])];
     accept(engine, events).await.unwrap();
 
-    let hint = hints.try_recv().unwrap();
+    let hint = told(&mut hints);
     assert_eq!(hint.accepted.len(), 2);
     assert_eq!(hint.accepted[0].event.as_deref(), Some(&small));
     assert_eq!(hint.accepted[0].due, NOON);
@@ -95,12 +95,12 @@ pub async fn a_retry_by_hand_is_due_at_once_and_told(store: &mut dyn Fixture) {
     assert_eq!(delivery.state, DeliveryState::Pending);
     assert_eq!(delivery.due, Some(after(9)));
     assert_eq!(due(engine, 1).await, [place(after(9), id)]);
-    let told = Rescheduled {
+    let expected = Rescheduled {
         delivery_id: id,
         subscription_id: sub(1),
         due: Some(after(9)),
     };
-    assert_eq!(hints.try_recv().unwrap().rescheduled, [told]);
+    assert_eq!(told(&mut hints).rescheduled, [expected]);
 }
 
 pub async fn a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again(

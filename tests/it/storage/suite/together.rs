@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::super::{build::*, fixture::Fixture};
+use super::super::{build::*, fixture::Fixture, wait::logged};
 use postrider::{
     domain::{DeliveryId, DeliveryState},
     storage::{CommitNumber, LogPosition},
@@ -54,17 +54,10 @@ pub async fn many_callers_lose_nothing_and_hints_come_in_order(store: &mut dyn F
     store.reopen().await;
     let engine = &**store.engine();
     assert_eq!(engine.due_subscriptions(None, 10).await.unwrap(), []);
-    let log = engine
-        .read_log(LogPosition::default(), 10_000)
-        .await
-        .unwrap();
-    let logged: Vec<_> = log
-        .attempts
-        .iter()
-        .map(|(_, log)| log.delivery_id)
-        .collect();
-    assert_eq!(logged.len(), done.len());
-    assert_eq!(logged.into_iter().collect::<BTreeSet<_>>(), done);
+    let log = logged(engine, LogPosition::default(), done.len()).await;
+    assert_eq!(log.len(), done.len());
+    let log = log.iter().map(|(_, attempt)| attempt.delivery_id);
+    assert_eq!(log.collect::<BTreeSet<_>>(), done);
     for id in done {
         let delivery = engine.delivery(tenant(), id).await.unwrap();
         assert_eq!(delivery.state, DeliveryState::Succeeded);
