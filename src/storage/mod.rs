@@ -5,6 +5,8 @@
 //! Feeds are hints: whoever loses one finds the same by reading.
 
 mod catalog;
+mod check;
+mod copy;
 pub mod embedded;
 mod engine;
 mod error;
@@ -13,8 +15,11 @@ mod log;
 mod page;
 mod queue;
 mod retain;
+mod transfer;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
+pub use check::{Checked, Finding};
+pub use copy::{CopyError, Differences, Progress, copy};
 pub use engine::{Engine, Health};
 pub use error::{Error, Resource, Result};
 pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
@@ -24,3 +29,6 @@ pub use queue::{
     AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
 };
 pub use retain::{Removed, Retention};
+pub use transfer::{
+    Chunk, ChunkSize, Copying, Counts, DayCounts, Occupancy, Stored, Totals, Transfer,
+};

@@ -63,6 +63,24 @@ pub enum OpenError {
         /// What it says of itself.
         found: String,
     },
+    /// There is none.
+    #[error("there is no store in {}", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A copy into it was begun and not finished.
+    #[error(
+        "{} holds a part of {source_url} only; run `postrider storage copy` from there once more, \
+         which goes on where it stopped, or remove the directory",
+        dir.display()
+    )]
+    Unfinished {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is copied.
+        source_url: String,
+    },
     /// Stored bytes make no sense.
     #[error(
         "{} is corrupt: {why}; restore the data directory from a backup, or move this part of it \
@@ -122,6 +140,17 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    /// Refuses a directory that holds no store.
+    pub(super) fn expect(path: &Path) -> Result<(), OpenError> {
+        if path.join("FORMAT").is_file() {
+            Ok(())
+        } else {
+            Err(OpenError::Missing {
+                dir: path.to_owned(),
+            })
+        }
+    }
+
     /// Takes the directory for an engine; it is created if there is none.
     pub(super) fn take(path: PathBuf, engine: &'static str) -> Result<Self, OpenError> {
         let lock = lock(&path).map_err(|error| OpenError::io(&path, error))?;

@@ -16,18 +16,22 @@ use tokio::sync::{broadcast, watch};
 use super::{
     day::{Day, Days, from_kv},
     index::SubscriptionIndex,
-    key, piece,
+    key,
+    kv::Partition,
+    piece,
     retain::Gone,
     room::Reserve,
     row::{DeliveryRow, EventRow},
     tail::LogTail,
+    untimed::Untimed,
 };
 use crate::{
     domain::{
         Clock, Delivery, DeliveryId, DeliveryState, Event, EventId, SubscriptionId, TenantId,
     },
     storage::{
-        CommitNumber, Error, Health, Hint, LogPosition, Resource, Result, SubscriptionChange, View,
+        CommitNumber, Copying, Error, Health, Hint, LogPosition, Resource, Result,
+        SubscriptionChange, View,
     },
 };
 
@@ -35,6 +39,8 @@ use crate::{
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) days: Days,
+    /// None once the store is closed.
+    pub(super) catalog: Mutex<Option<Arc<dyn Partition>>>,
     pub(super) subscriptions: RwLock<SubscriptionIndex>,
     pub(super) in_flight: Mutex<HashSet<DeliveryId>>,
     pub(super) tail: LogTail,
@@ -47,6 +53,9 @@ pub(super) struct State {
     pub(super) reserve: Reserve,
     /// What retention removed.
     pub(super) gone: Mutex<Gone>,
+    pub(super) untimed: Mutex<Untimed>,
+    /// A copy into this store that is not finished.
+    pub(super) copying: Mutex<Option<Copying>>,
     /// The last commit that was announced.
     pub(super) announced: AtomicU64,
 }
@@ -147,6 +156,11 @@ impl State {
             delivery.state
         };
         Delivery { state, ..delivery }
+    }
+
+    /// The catalog, for those who read it from the disk.
+    pub(super) fn catalog(&self) -> Result<Arc<dyn Partition>> {
+        self.catalog.lock().clone().ok_or_else(|| self.closed())
     }
 
     /// Why no more writes are taken.
