@@ -55,6 +55,7 @@ impl Committer {
                 self.fail(&Error::Closed("committer panicked".to_owned()));
             }
         }
+        self.note_witnesses();
         let Self {
             state,
             catalog,

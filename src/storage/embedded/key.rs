@@ -23,6 +23,7 @@
 //! | `F` | the first day there ever was |
 //! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
+//! | `W` day | what the day held when the store was last closed: the position of its last attempt, the key of its last event |
 //! | `U` | up to which position some are no times, and when the last of those was recorded |
 //! | `C` | how far a copy into the store has come, until it is finished |
 
@@ -44,6 +45,7 @@ const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
 const GONE: u8 = b'G';
 const RESTING: u8 = b'Z';
+const WITNESS: u8 = b'W';
 const UNTIMED: u8 = b'U';
 const COPYING: u8 = b'C';
 
@@ -65,13 +67,14 @@ pub(super) enum Tag {
     FirstDay = FIRST_DAY,
     Gone = GONE,
     Resting = RESTING,
+    Witness = WITNESS,
     Untimed = UNTIMED,
     Copying = COPYING,
 }
 
 /// What the row of a key is, if any.
 pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 14] = [
+    const TAGS: [Tag; 15] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -84,6 +87,7 @@ pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::FirstDay,
         Tag::Gone,
         Tag::Resting,
+        Tag::Witness,
         Tag::Untimed,
         Tag::Copying,
     ];
@@ -273,6 +277,10 @@ pub(super) fn all_resting() -> Bounds {
     all(RESTING)
 }
 
+pub(super) fn witness(day: Day) -> Vec<u8> {
+    key(WITNESS, &[&day.number().to_be_bytes()])
+}
+
 pub(super) fn untimed() -> Vec<u8> {
     vec![UNTIMED]
 }
@@ -356,6 +364,10 @@ mod tests {
             (
                 resting(Day::from_number(0x4d21)),
                 r"Z\x00\x00\x00\x00\x00\x00M!",
+            ),
+            (
+                witness(Day::from_number(0x4d21)),
+                r"W\x00\x00\x00\x00\x00\x00M!",
             ),
             (untimed(), "U"),
             (copying(), "C"),

@@ -40,6 +40,7 @@ mod tail;
 mod transfer;
 mod untimed;
 mod walk;
+mod witness;
 mod write;
 
 #[cfg(test)]

@@ -94,5 +94,6 @@ pub(super) fn decide(days: &Days, gone: Gone, day: Day) -> Result<Option<Going>>
     let mut note = Batch::default();
     gone.write(&mut note);
     note.remove(key::resting(day));
+    note.remove(key::witness(day));
     Ok(Some(Going { gone, note }))
 }

@@ -15,6 +15,7 @@ use crate::{
             retain::Gone,
             row::{read_copying, read_request, read_subscription},
             untimed::Untimed,
+            witness::Witness,
         },
     },
 };
@@ -24,6 +25,8 @@ use crate::{
 pub(super) struct Notes {
     /// The days at rest, with the position of their last attempt.
     pub(super) resting: BTreeMap<Day, LogPosition>,
+    /// What days held for certain.
+    pub(super) witnesses: BTreeMap<Day, Witness>,
     pub(super) first_day: Option<Day>,
     pub(super) gone: Gone,
 }
@@ -73,6 +76,10 @@ impl Notes {
                 let (day, last) = (number(&key[1..])?, number(first)?);
                 self.resting
                     .insert(Day::from_number(day), LogPosition(last));
+            }
+            Tag::Witness => {
+                let day = Day::from_number(number(&key[1..])?);
+                self.witnesses.insert(day, Witness::read(first)?);
             }
             Tag::FirstDay => self.first_day = Some(Day::from_number(number(first)?)),
             Tag::Gone => self.gone = Gone::read(catalog).ok()?,

@@ -3,11 +3,11 @@
 
 use std::ops::Bound;
 
-use super::Report;
+use super::{Report, catalog::Notes};
 use crate::{
     domain::{DeliveryId, EventId, SubscriptionId, TenantId},
     storage::{
-        DueKey, LogPosition, Result, Totals,
+        DueKey, Result, Totals,
         embedded::{
             day::{Day, from_kv},
             key::{self, Tag},
@@ -22,8 +22,7 @@ use crate::{
 pub(super) struct DayAudit<'a> {
     day: Day,
     partition: &'a dyn Partition,
-    /// What the catalog says of a day at rest.
-    resting: Option<LogPosition>,
+    notes: &'a Notes,
     report: &'a mut Report,
     /// Events whose payload stands apart, and payloads that do.
     apart: u64,
@@ -34,13 +33,13 @@ impl<'a> DayAudit<'a> {
     pub(super) fn new(
         day: Day,
         partition: &'a dyn Partition,
-        resting: Option<LogPosition>,
+        notes: &'a Notes,
         report: &'a mut Report,
     ) -> Self {
         Self {
             day,
             partition,
-            resting,
+            notes,
             report,
             apart: 0,
             bodies: 0,
@@ -64,9 +63,14 @@ impl<'a> DayAudit<'a> {
             let lost = self.bodies - self.apart;
             self.find(format!("{lost} payloads belong to no event"));
         }
-        if let Some(noted) = self.resting {
+        if let Some(witness) = self.notes.witnesses.get(&self.day) {
+            for what in witness.missing_in(partition)? {
+                self.find(format!("has lost {what}, and perhaps more"));
+            }
+        }
+        if let Some(noted) = self.notes.resting.get(&self.day) {
             let last = rest::last_attempt(partition)?;
-            if last != noted {
+            if last != *noted {
                 self.find(format!(
                     "is at rest with the last attempt at {}, and has one at {}",
                     noted.0, last.0
@@ -139,8 +143,9 @@ impl<'a> DayAudit<'a> {
         let id = DeliveryId::from_bytes(id.try_into().ok()?);
         let row = DeliveryRow::read(subscription, id, row).ok()?;
         match self.event_row(&row.tenant, id.event_id()) {
-            None => self.find(format!("delivery {id} has no event")),
-            Some(event) => {
+            Err(Unreadable) => {}
+            Ok(None) => self.find(format!("delivery {id} has no event")),
+            Ok(Some(event)) => {
                 let goes_to = event.subscriptions.get(usize::from(id.ordinal()));
                 if goes_to != Some(&subscription) {
                     self.find(format!(
@@ -212,15 +217,15 @@ impl<'a> DayAudit<'a> {
             return None;
         }
         let (id, due) = (place.delivery_id, place.due);
-        if self.resting.is_some() {
+        if self.notes.resting.contains_key(&self.day) {
             self.find(format!("delivery {id} is due on a day at rest"));
         }
         match self.delivery_row(subscription, id) {
-            None => self.find(format!("the queue has delivery {id}, which is missing")),
-            Some(row) if row.delivery.due != Some(due) => self.find(format!(
+            Ok(None) => self.find(format!("the queue has delivery {id}, which is missing")),
+            Ok(Some(row)) if row.delivery.due != Some(due) => self.find(format!(
                 "the queue has delivery {id} at {due}, when it is not due"
             )),
-            Some(_) => {}
+            Ok(Some(_)) | Err(Unreadable) => {}
         }
         Some(())
     }
@@ -232,19 +237,19 @@ impl<'a> DayAudit<'a> {
         let attempt = read_attempt(&row).ok()?;
         let id = attempt.delivery_id;
         match self.delivery_row(attempt.subscription_id, id) {
-            None => self.find(format!(
+            Ok(None) => self.find(format!(
                 "the attempt at {} has lost its delivery {id}",
                 position.0
             )),
-            Some(row) if !row.attempts.contains(&position) => self.find(format!(
+            Ok(Some(row)) if !row.attempts.contains(&position) => self.find(format!(
                 "the attempt at {} is not listed by its delivery {id}",
                 position.0
             )),
-            Some(row) if row.tenant != attempt.tenant => self.find(format!(
+            Ok(Some(row)) if row.tenant != attempt.tenant => self.find(format!(
                 "the attempt at {} is of another tenant than its delivery {id}",
                 position.0
             )),
-            Some(_) => {}
+            Ok(Some(_)) | Err(Unreadable) => {}
         }
         Some(())
     }
@@ -255,11 +260,15 @@ impl<'a> DayAudit<'a> {
         let name = std::str::from_utf8(name).ok()?;
         let row = IdempotencyRow::read(row).ok()?;
         let id = row.first;
-        let Some(mut found) = self.event_row(&tenant, id) else {
-            self.find(format!(
-                "an idempotency key names event {id}, which is missing"
-            ));
-            return Some(());
+        let mut found = match self.event_row(&tenant, id) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.find(format!(
+                    "an idempotency key names event {id}, which is missing"
+                ));
+                return Some(());
+            }
+            Err(Unreadable) => return Some(()),
         };
         if found.apart {
             // A payload that is lost is found with its event.
@@ -284,14 +293,26 @@ impl<'a> DayAudit<'a> {
         !matches!(self.partition.get(key), Ok(None))
     }
 
-    fn event_row(&self, tenant: &TenantId, id: EventId) -> Option<EventRow> {
-        let row = piece::get(self.partition, &key::event(tenant, id)).ok()??;
-        EventRow::read(tenant.clone(), id, &row).ok()
+    fn event_row(&self, tenant: &TenantId, id: EventId) -> Result<Option<EventRow>, Unreadable> {
+        let row = piece::get(self.partition, &key::event(tenant, id));
+        let row = row.map_err(|_| Unreadable)?;
+        row.map(|row| EventRow::read(tenant.clone(), id, &row))
+            .transpose()
+            .map_err(|_| Unreadable)
     }
 
-    fn delivery_row(&self, subscription: SubscriptionId, id: DeliveryId) -> Option<DeliveryRow> {
-        let key = key::delivery(subscription, id);
-        let row = self.partition.get(&key).ok()??;
-        DeliveryRow::read(subscription, id, &row).ok()
+    fn delivery_row(
+        &self,
+        subscription: SubscriptionId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>, Unreadable> {
+        let row = self.partition.get(&key::delivery(subscription, id));
+        let row = row.map_err(|_| Unreadable)?;
+        row.map(|row| DeliveryRow::read(subscription, id, &row))
+            .transpose()
+            .map_err(|_| Unreadable)
     }
 }
+
+/// Another row cannot be read, which is found where that one stands.
+struct Unreadable;

@@ -7,6 +7,7 @@ mod catalog;
 mod day;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -81,9 +82,8 @@ fn audit_days(folder: &Path, days: &Days, notes: &Notes, report: &mut Report) {
     let all = days.all().unwrap_or_default();
     for day in &all {
         report.enter(folder.join(day.to_string()));
-        let resting = notes.resting.get(day).copied();
         let audited = match days.get(*day) {
-            Ok(Some(partition)) => DayAudit::new(*day, &*partition, resting, report).run(),
+            Ok(Some(partition)) => DayAudit::new(*day, &*partition, notes, report).run(),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -93,17 +93,14 @@ fn audit_days(folder: &Path, days: &Days, notes: &Notes, report: &mut Report) {
         report.checked.days += 1;
         days.release(*day);
     }
-    for day in notes.resting.keys().filter(|day| !all.contains(day)) {
-        report.enter(folder.join(day.to_string()));
-        report.find("is missing: it was at rest, and retention did not remove it");
-    }
-    let first = notes.first_day.filter(|first| {
-        let removed = notes.gone.before.is_some_and(|before| *first < before);
-        !removed && !all.contains(first) && !notes.resting.contains_key(first)
-    });
-    if let Some(first) = first {
-        report.enter(folder.join(first.to_string()));
-        report.find("is missing: it was the first day, and retention did not remove it");
+    let known = notes.resting.keys().chain(notes.witnesses.keys());
+    let known: BTreeSet<_> = known.chain(&notes.first_day).copied().collect();
+    for day in known.difference(&all.into_iter().collect()) {
+        let removed = notes.gone.before.is_some_and(|before| *day < before);
+        if !removed {
+            report.enter(folder.join(day.to_string()));
+            report.find("is missing, and retention did not remove it");
+        }
     }
 }
 

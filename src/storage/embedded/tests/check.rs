@@ -229,7 +229,10 @@ async fn attempts_and_their_deliveries_have_to_agree() {
     });
     assert_eq!(
         found.await,
-        [format!("delivery {id} has lost its attempt at {at}")]
+        [
+            format!("delivery {id} has lost its attempt at {at}"),
+            format!("has lost the attempt at {at}, and perhaps more"),
+        ]
     );
 
     let found = found_after(|day, batch| {
@@ -293,13 +296,34 @@ async fn the_catalog_has_to_read_and_to_be_true_of_the_days() {
                 "data/days/{DAY}: is at rest with the last attempt at 5, and has one at {}",
                 NOON.as_micros()
             ),
-            "data/days/2024-01-16: is missing: it was at rest, and retention did not remove it"
-                .to_owned(),
-            "data/days/2024-01-12: is missing: it was the first day, and retention did not remove \
-             it"
-            .to_owned(),
+            "data/days/2024-01-12: is missing, and retention did not remove it".to_owned(),
+            "data/days/2024-01-16: is missing, and retention did not remove it".to_owned(),
         ]
     );
+}
+
+#[tokio::test]
+async fn what_was_there_at_the_last_close_has_to_be_there() {
+    let disk = filled().await;
+    disk.space("days/").remove(DAY).unwrap();
+    disk.space("days/").open(DAY, 0).unwrap();
+    let (_, found) = check(&disk);
+    let texts: Vec<_> = found.into_iter().map(|finding| finding.what).collect();
+    assert_eq!(
+        texts,
+        [
+            format!("has lost event {}, and perhaps more", long().id),
+            format!(
+                "has lost the attempt at {}, and perhaps more",
+                NOON.as_micros()
+            ),
+        ]
+    );
+    disk.space("days/").remove(DAY).unwrap();
+    let (_, found) = check(&disk);
+    let missing = "is missing, and retention did not remove it";
+    assert_eq!(found[0].what, missing);
+    assert_eq!(found.len(), 1);
 }
 
 #[tokio::test]
