@@ -17,7 +17,7 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn start() -> Self {
         let records = ProgressBar::hidden();
-        let template = "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left";
+        let template = "{bar:40} {percent} %, {human_pos} of {human_len} records, {eta} left";
         let style = ProgressStyle::with_template(template);
         records.set_style(style.expect("the template is well-formed"));
         Self {

@@ -3,11 +3,13 @@
 
 pub mod process;
 pub mod receiver;
+mod sound;
 
 use std::{future::Future, time::Duration};
 
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};
+pub use sound::assert_sound;
 
 /// Longest anything in a test is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -27,7 +27,6 @@ pub(super) struct Notes {
     pub(super) resting: BTreeMap<Day, LogPosition>,
     /// What days held for certain.
     pub(super) witnesses: BTreeMap<Day, Witness>,
-    pub(super) first_day: Option<Day>,
     pub(super) gone: Gone,
 }
 
@@ -81,7 +80,10 @@ impl Notes {
                 let day = Day::from_number(number(&key[1..])?);
                 self.witnesses.insert(day, Witness::read(first)?);
             }
-            Tag::FirstDay => self.first_day = Some(Day::from_number(number(first)?)),
+            // It is noted before the day is made, which a crash may prevent.
+            Tag::FirstDay => {
+                number(first)?;
+            }
             Tag::Gone => self.gone = Gone::read(catalog).ok()?,
             Tag::Untimed => {
                 Untimed::read(catalog).ok()?;

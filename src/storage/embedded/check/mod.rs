@@ -94,7 +94,7 @@ fn audit_days(folder: &Path, days: &Days, notes: &Notes, report: &mut Report) {
         days.release(*day);
     }
     let known = notes.resting.keys().chain(notes.witnesses.keys());
-    let known: BTreeSet<_> = known.chain(&notes.first_day).copied().collect();
+    let known: BTreeSet<_> = known.copied().collect();
     for day in known.difference(&all.into_iter().collect()) {
         let removed = notes.gone.before.is_some_and(|before| *day < before);
         if !removed {
