@@ -50,7 +50,7 @@ pub enum Stored {
     /// An attempt.
     Attempt {
         /// Its place in the log, which it keeps: the tokens of tails go on
-        /// working. It is at most `recorded` in microseconds.
+        /// working. Later ones come after it.
         position: LogPosition,
         /// When it was recorded.
         recorded: Timestamp,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{Attempt, Delivery, Subscription, TenantId, Timestamp},
-    storage::{Copying, Error, LogPosition, Result, Stored},
+    storage::{Copying, LogPosition, Result, Stored},
 };
 
 /// What records come to.
@@ -150,12 +150,6 @@ impl Importing<'_> {
         recorded: Timestamp,
         attempt: &Attempt,
     ) -> Result<()> {
-        if position.0 > recorded.as_micros() {
-            return Err(Error::Corrupt(format!(
-                "attempt {} has the position {} of a later time",
-                attempt.id, position.0
-            )));
-        }
         let row = if untimed::is_time(position, recorded) {
             write_attempt(attempt)
         } else {

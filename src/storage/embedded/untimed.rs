@@ -2,7 +2,7 @@
 //! recorded: those that were copied from an engine that numbers them otherwise.
 //!
 //! Their rows say when they were recorded, and the catalog up to which position
-//! there are such. A position is never above the microseconds of its time.
+//! there are such. Up to there a time is looked for; beyond, it is the place.
 
 use super::{
     day::{Day, from_kv},
@@ -53,9 +53,11 @@ impl Untimed {
         }
     }
 
-    /// Whether one of them was recorded at this time or later.
+    /// Whether what was recorded at this time or later may be at or before the
+    /// last of them.
     pub(super) fn reach(self, time: Timestamp) -> bool {
-        self != Self::default() && self.recorded >= time
+        let last = Timestamp::from_micros(self.last.0);
+        self != Self::default() && self.recorded.max(last) >= time
     }
 }
 
@@ -68,15 +70,14 @@ impl State {
     /// The position right before the first attempt recorded at or after the
     /// time, wherever positions are no times.
     pub(super) fn untimed_before(&self, time: Timestamp) -> Result<LogPosition> {
-        // Where positions are times, the time is the place. Those that are not
-        // are below theirs, so that the two never disagree about an attempt.
-        let mut first = LogPosition(time.as_micros());
+        let mut first = None;
         for day in self.days.all()? {
-            if let Some(found) = self.first_since(day, time)? {
-                first = first.min(found);
-            }
+            let found = self.first_since(day, time)?;
+            first = first.into_iter().chain(found).min();
         }
-        Ok(LogPosition(first.0.saturating_sub(1)))
+        let last = self.untimed.lock().last;
+        let beyond = LogPosition(time.as_micros().saturating_sub(1)).max(last);
+        Ok(first.map_or(beyond, |first| LogPosition(first.0.saturating_sub(1))))
     }
 
     /// The first attempt of a day that was recorded at or after a time, of those

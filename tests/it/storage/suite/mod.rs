@@ -81,7 +81,8 @@ macro_rules! run_suite {
                 a_copy_goes_on_after_a_crash_wherever_it_was,
                 a_copy_into_anything_else_is_refused,
                 what_retention_removed_is_known_to_the_copy,
-                positions_that_are_no_times_are_found_by_their_times,
+                positions_below_their_times_are_found_by_these,
+                positions_above_their_times_are_found_by_these,
             }
             whole {
                 a_closed_store_takes_nothing,

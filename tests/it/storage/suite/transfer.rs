@@ -308,7 +308,16 @@ pub async fn what_retention_removed_is_known_to_the_copy(store: &mut dyn Fixture
     }
 }
 
-pub async fn positions_that_are_no_times_are_found_by_their_times(store: &mut dyn Fixture) {
+pub async fn positions_below_their_times_are_found_by_these(store: &mut dyn Fixture) {
+    positions_are_found_by_times(store, 0).await;
+}
+
+pub async fn positions_above_their_times_are_found_by_these(store: &mut dyn Fixture) {
+    positions_are_found_by_times(store, days_after(1).as_micros()).await;
+}
+
+/// Numbers all attempts anew, after this number.
+async fn positions_are_found_by_times(store: &mut dyn Fixture, base: u64) {
     let source = store.another().await;
     fill(&*source).await;
     let mut records = export(&*source, LARGE).await;
@@ -319,7 +328,7 @@ pub async fn positions_that_are_no_times_are_found_by_their_times(store: &mut dy
         } = record
         {
             number += 1;
-            *position = LogPosition(number);
+            *position = LogPosition(base + number);
             *recorded = after(10 * number);
         }
     }
@@ -340,13 +349,13 @@ pub async fn positions_that_are_no_times_are_found_by_their_times(store: &mut dy
             (50, 2),
             (51, 1),
             (100, 1),
-            (101, 0),
         ] {
             let place = engine.position_before(after(seconds)).await.unwrap();
             let found = read_all(engine, place).await.len();
             assert_eq!(found, expected, "{seconds} s");
         }
-        let slice = engine.read_log(LogPosition(3), 9).await.unwrap();
+        let slice = engine.read_log(LogPosition(base + 3), 9).await.unwrap();
+        assert_eq!(slice.attempts.len(), 3);
         assert_eq!(slice.removed_before, None);
         store.reopen().await;
     }
