@@ -148,6 +148,8 @@ pub struct DayCounts {
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
+    /// Which engine keeps the store, and in which format.
+    pub format: String,
     /// Of the whole store.
     pub totals: Totals,
     /// By day, oldest first.

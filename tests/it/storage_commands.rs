@@ -71,7 +71,7 @@ async fn holds(url: &str) -> Value {
     let ran = succeed(&["stats", url, "--json"]).await;
     let mut holds: Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
     let fields = holds.as_object_mut().expect("it is an object");
-    for own in ["store", "bytes", "bytes_free", "days"] {
+    for own in ["store", "format", "bytes", "bytes_free", "days"] {
         fields.remove(own).expect(own);
     }
     holds

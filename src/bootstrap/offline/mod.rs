@@ -10,7 +10,10 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub use url::StoreUrl;
 
-pub use crate::storage::{Checked, Counts, DayCounts, Finding, Progress, Totals, embedded::Found};
+pub use crate::{
+    domain::Timestamp,
+    storage::{Checked, Counts, DayCounts, Finding, Progress, Totals, embedded::Found},
+};
 
 use super::SystemClock;
 use crate::{

@@ -11,11 +11,11 @@ use crate::{
 pub(super) fn to_table(url: &StoreUrl, counts: &Counts) -> String {
     let totals = &counts.totals;
     let free = counts.free.map_or_else(|| "unknown".to_owned(), bytes);
-    let mut text = format!("{url}, {free} free\n\n");
+    let mut text = format!("{url}: {}, {free} free\n\n", counts.format);
     let mut line = |cells: [String; 7], state: &str| {
         let [first, rest @ ..] = cells;
-        let rest = rest.map(|cell| format!("{cell:>14}")).concat();
-        let line = format!("{first:<12}{rest}   {state}");
+        let rest = rest.map(|cell| format!("{cell:>12}")).concat();
+        let line = format!("{first:<10}{rest}   {state}");
         text.push_str(line.trim_end());
         text.push('\n');
     };
@@ -78,6 +78,7 @@ pub(super) fn to_json(url: &StoreUrl, counts: &Counts) -> Value {
     });
     json!({
         "store": url.to_string(),
+        "format": counts.format,
         "subscriptions": totals.subscriptions,
         "request_ids": totals.requests,
         "events": totals.events,
@@ -99,4 +100,60 @@ fn disk(counts: &Counts) -> u64 {
 fn name(day: &DayCounts) -> String {
     let (year, month, day) = day.day.date();
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bootstrap::offline::{Timestamp, Totals};
+
+    fn counts() -> Counts {
+        let day = DayCounts {
+            day: Timestamp::MIN,
+            events: 1_200_000,
+            deliveries: 2_400_000,
+            due: 3,
+            attempts: 2_500_000,
+            idempotency_keys: 0,
+            bytes: 5 * 1024 * 1024 * 1024,
+            at_rest: false,
+        };
+        Counts {
+            format: "sled, format 1".to_owned(),
+            totals: Totals {
+                subscriptions: 12,
+                events: day.events,
+                deliveries: day.deliveries,
+                due: day.due,
+                attempts: day.attempts,
+                ..Totals::default()
+            },
+            days: vec![day],
+            free: Some(900),
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_day_and_the_whole() {
+        let url = "sled:./data".parse().unwrap();
+        insta::assert_snapshot!(to_table(&url, &counts()), @"
+        sled:./data: sled, format 1, 900 B free
+
+        day             events  deliveries         due    attempts        keys        disk
+        1970-01-01   1,200,000   2,400,000           3   2,500,000           0     5.0 GiB
+        total        1,200,000   2,400,000           3   2,500,000           0     5.0 GiB
+
+        12 subscriptions, 0 request ids
+        ");
+    }
+
+    #[test]
+    fn the_object_has_the_same_numbers() {
+        let url = "sled:./data".parse().unwrap();
+        let object = to_json(&url, &counts());
+        assert_eq!(object["store"], "sled:./data");
+        assert_eq!(object["events"], 1_200_000);
+        assert_eq!(object["bytes"], object["days"][0]["bytes"]);
+        assert_eq!(object["days"][0]["day"], "1970-01-01");
+    }
 }

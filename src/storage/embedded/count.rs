@@ -24,6 +24,7 @@ impl State {
             days.push(counts);
         }
         Ok(Counts {
+            format: self.format.clone(),
             totals,
             days,
             free: self.days.free().ok(),

@@ -136,6 +136,7 @@ impl OpenError {
 /// A data directory that is ours for as long as this lives.
 pub(super) struct DataDir {
     path: PathBuf,
+    format: String,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -159,13 +160,18 @@ impl DataDir {
         };
         let found = format(&path, engine).map_err(|error| OpenError::io(&path, error))?;
         check(&path, found, engine)?;
-        Ok(Self::locked(path, lock))
+        Ok(Self::locked(
+            path,
+            format!("{engine}, format {VERSION}"),
+            lock,
+        ))
     }
 
     /// A directory that is ours by another lock.
-    pub(super) fn locked(path: PathBuf, lock: impl Send + Sync + 'static) -> Self {
+    pub(super) fn locked(path: PathBuf, format: String, lock: impl Send + Sync + 'static) -> Self {
         Self {
             path,
+            format,
             _lock: Box::new(lock),
         }
     }
@@ -173,6 +179,11 @@ impl DataDir {
     /// Where everything stands that is not of a day.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The engine that keeps it, and the format.
+    pub(super) fn format(&self) -> &str {
+        &self.format
     }
 
     /// What is given up when the disk is full.

@@ -125,7 +125,7 @@ pub async fn open_in_memory(
             return Err(OpenError::Locked { dir });
         };
         let (root, days) = (disk.space(""), disk.space("days/"));
-        let dir = DataDir::locked(dir, owner);
+        let dir = DataDir::locked(dir, "memory".to_owned(), owner);
         start(Purpose::CopyInto, dir, &root, Box::new(days), 0, clock)
     })
     .await
@@ -194,6 +194,7 @@ pub(super) fn start(
 
     let state = Arc::new(State {
         clock,
+        format: dir.format().to_owned(),
         days,
         catalog: Mutex::new(Some(Arc::clone(&catalog))),
         subscriptions: RwLock::new(subscriptions),

@@ -38,6 +38,8 @@ use crate::{
 /// Everything of an open store but the way to write.
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
+    /// What the directory says it holds.
+    pub(super) format: String,
     pub(super) days: Days,
     /// None once the store is closed.
     pub(super) catalog: Mutex<Option<Arc<dyn Partition>>>,
