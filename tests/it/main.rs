@@ -23,4 +23,5 @@ mod readme;
 mod receivers;
 mod source;
 mod storage;
+mod storage_commands;
 mod support;
