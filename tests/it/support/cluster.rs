@@ -33,7 +33,8 @@ read -r _
 rm -rf "$2"
 "#;
 
-/// Whether the cluster survives a power cut, which costs time.
+/// Whether the cluster survives a power cut, as a real one does, which costs
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
     On,
@@ -170,12 +171,15 @@ impl Cluster {
             "initdb failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let syncs = if fsync == Fsync::On { "on" } else { "off" };
+        let (syncs, memory) = match fsync {
+            Fsync::On => ("on", "shared_buffers = 256MB\nmax_wal_size = 4GB"),
+            Fsync::Off => ("off", "shared_buffers = 64MB"),
+        };
         let settings = format!(
             "listen_addresses = ''\n\
              unix_socket_directories = '{}'\n\
              max_connections = 300\n\
-             shared_buffers = 64MB\n\
+             {memory}\n\
              fsync = {syncs}\n\
              full_page_writes = {syncs}\n",
             self.folder.display()
