@@ -3,9 +3,12 @@
 
 mod descriptors;
 mod lifecycle;
+mod migrate;
 mod retention;
 mod server;
 mod source;
+mod store;
 
+pub use migrate::{Pending, check, migrate};
 pub use server::{Server, serve};
 pub use source::{SystemClock, SystemRandom};
