@@ -1,9 +1,11 @@
-//! Puts the parts together: opens the store, spawns the tasks, serves, drains.
-//! The only module that knows all the others.
+//! Puts the parts together: opens the store, spawns the tasks, serves, drains;
+//! and works on stores that nobody serves. The only module that knows all the
+//! others.
 
 mod descriptors;
 mod lifecycle;
 mod migrate;
+pub mod offline;
 mod retention;
 mod server;
 mod source;

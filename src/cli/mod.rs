@@ -3,12 +3,14 @@
 pub mod bench;
 pub mod demo;
 pub mod receiver;
+pub mod storage;
 
 mod bits;
 mod child;
 mod clock;
 mod config;
 mod duration;
+mod figure;
 mod interrupt;
 mod latency;
 mod migrate;
@@ -43,6 +45,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Shows events on their way, and keeps serving until Ctrl-C.
     Demo(demo::Args),
+    /// Copies, checks and counts stores that no server has open.
+    Storage(storage::StorageArgs),
     /// Measures a server against the bare limit of the machine.
     Bench(bench::Args),
     /// Receives deliveries, verifies and counts them, until its input closes.
@@ -58,6 +62,7 @@ impl Cli {
             Command::Migrate(args) => args.run().await,
             Command::Config(args) => args.run(),
             Command::Demo(args) => demo::run(args).await,
+            Command::Storage(args) => storage::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Receiver(args) => receiver::run(args).await,
         }

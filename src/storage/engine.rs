@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Catalog, Ingest, Log, Queue, Retention};
+use super::{Catalog, Ingest, Log, Queue, Retention, Transfer};
 
 /// Whether a store takes writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Health {
 
 /// A storage engine.
 #[async_trait]
-pub trait Engine: Catalog + Ingest + Log + Queue + Retention {
+pub trait Engine: Catalog + Ingest + Log + Queue + Retention + Transfer {
     /// Whether the store takes writes, as it changes.
     fn health(&self) -> watch::Receiver<Health>;
 

@@ -6,9 +6,10 @@
 
 mod bytes;
 mod catalog;
+mod check;
+mod copy;
 mod day;
 pub mod embedded;
-
 mod engine;
 mod error;
 mod idempotency;
@@ -19,8 +20,11 @@ pub mod postgres;
 mod queue;
 mod retain;
 mod row;
+mod transfer;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
+pub use check::{Checked, Finding};
+pub use copy::{CopyError, Differences, Progress, copy};
 pub use engine::{Engine, Health};
 pub use error::{Error, Resource, Result};
 pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
@@ -30,3 +34,6 @@ pub use queue::{
     AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
 };
 pub use retain::{Removed, Retention};
+pub use transfer::{
+    Chunk, ChunkSize, Copying, Counts, DayCounts, Occupancy, Stored, Totals, Transfer,
+};

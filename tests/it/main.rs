@@ -24,4 +24,5 @@ mod receivers;
 mod shared_store;
 mod source;
 mod storage;
+mod storage_commands;
 mod support;

@@ -125,11 +125,8 @@ async fn two_processes_deliver_each_event_once_and_show_no_password() {
         let log = server.stop().await.join("\n");
         assert!(!log.contains(PASSWORD), "{log}");
     }
-    let received = receiver.received();
-    assert_eq!(received.len(), EVENTS);
-    let ids: BTreeSet<_> = received
-        .iter()
-        .map(|request| request.header("webhook-id"))
-        .collect();
-    assert_eq!(ids.len(), EVENTS);
+    let requests = receiver.received();
+    assert_eq!(requests.len(), EVENTS);
+    let ids = requests.iter().map(|request| request.header("webhook-id"));
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), EVENTS);
 }

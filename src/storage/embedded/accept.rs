@@ -53,22 +53,8 @@ impl AcceptingEvent {
             trigger,
         } = routed;
         let mut writes = Batch::default();
-        let row = EventRow::write(&event, &subscriptions);
-        piece::put(&mut writes, key::event(&event.tenant, event.id), &row);
-        if event.payload.data.len() > INLINE {
-            piece::put(&mut writes, key::body(event.id), &event.payload.data);
-        }
+        let idempotency = put_event(&mut writes, &event, &subscriptions);
         put_deliveries(&mut writes, &event, &subscriptions, trigger);
-        let idempotency = event.idempotency_key.as_ref().map(|name| {
-            let row = IdempotencyRow {
-                first: event.id,
-                content: ContentDigest::of(&event),
-                delivery_count: count(&subscriptions),
-            };
-            let key = key::idempotency(&event.tenant, name);
-            writes.put(key.clone(), row.write());
-            (key, row)
-        });
         Self {
             event,
             subscriptions,
@@ -130,6 +116,29 @@ impl Store {
         })
         .await
     }
+}
+
+/// Writes an event and its idempotency key, and returns that.
+pub(super) fn put_event(
+    writes: &mut Batch,
+    event: &Event,
+    subscriptions: &[SubscriptionId],
+) -> Option<(Vec<u8>, IdempotencyRow)> {
+    let row = EventRow::write(event, subscriptions);
+    piece::put(writes, key::event(&event.tenant, event.id), &row);
+    if event.payload.data.len() > INLINE {
+        piece::put(writes, key::body(event.id), &event.payload.data);
+    }
+    event.idempotency_key.as_ref().map(|name| {
+        let row = IdempotencyRow {
+            first: event.id,
+            content: ContentDigest::of(event),
+            delivery_count: count(subscriptions),
+        };
+        let key = key::idempotency(&event.tenant, name);
+        writes.put(key.clone(), row.write());
+        (key, row)
+    })
 }
 
 /// New deliveries of one event differ in nothing but their keys.

@@ -57,6 +57,7 @@ impl Committer {
                 self.fail(&Error::Closed("committer panicked".to_owned()));
             }
         }
+        self.note_witnesses();
         let Self {
             state,
             catalog,
@@ -65,6 +66,7 @@ impl Committer {
             ..
         } = self;
         state.days.close();
+        state.catalog.lock().take();
         drop((state, catalog, dir));
         ended.send_replace(true);
     }
@@ -81,6 +83,14 @@ impl Committer {
             }
             Write::Remove(before, reply) => {
                 let answer = self.remove_expired(before);
+                respond(reply, answer);
+            }
+            Write::Import(records, reply) => {
+                let answer = self.import(records);
+                respond(reply, answer);
+            }
+            Write::NoteCopy(copy, reply) => {
+                let answer = self.note_copy(copy);
                 respond(reply, answer);
             }
             first => self.gather(first, writes, held),
@@ -124,14 +134,17 @@ impl Committer {
     }
 
     /// Makes a group durable, then visible, then announces it.
-    fn commit(&mut self, group: Group<'_>, settled: &[DeliveryId]) -> Result<()> {
+    pub(super) fn commit(&mut self, group: Group<'_>, settled: &[DeliveryId]) -> Result<()> {
         let mut written = group.finish();
         self.check_health()?;
+        written.batches.retain(|_, batch| !batch.is_empty());
         let mut batches = Vec::new();
+        // A new day puts others to rest, so none is woken before all are there.
+        for day in written.batches.keys() {
+            self.prepared(self.create(*day))?;
+        }
         for (day, batch) in written.batches {
-            if !batch.is_empty() {
-                batches.push((self.prepare(day, batch.size())?, batch));
-            }
+            batches.push((self.prepare(day, batch.size())?, batch));
         }
         for (partition, batch) in batches {
             partition
@@ -163,19 +176,22 @@ impl Committer {
     /// The partition of a day that is to be written, with room for that. If
     /// the disk is full, nothing is written and the store goes on.
     fn prepare(&self, day: Day, bytes: u64) -> Result<Arc<dyn Partition>> {
-        let prepared = self.wake(day).and_then(|partition| {
+        self.prepared(self.wake(day).and_then(|partition| {
             self.state.claim(&*partition, bytes)?;
             Ok(partition)
-        });
+        }))
+    }
+
+    fn prepared<T>(&self, prepared: Result<T>) -> Result<T> {
         prepared.map_err(|error| match error {
             Error::Full | Error::Closed(_) => error,
             error => self.fail(&error),
         })
     }
 
-    /// The partition of a day that is to be written. What the catalog says of
-    /// the day is made true before.
-    fn wake(&self, day: Day) -> Result<Arc<dyn Partition>> {
+    /// Makes the partition of a day if there is none, and puts days to rest that
+    /// are old now.
+    fn create(&self, day: Day) -> Result<()> {
         let state = &self.state;
         let days = &state.days;
         if state.first_day.lock().is_none() {
@@ -184,21 +200,28 @@ impl Committer {
             self.commit_catalog(batch)?;
             *state.first_day.lock() = Some(day);
         }
+        if days.contains(day) {
+            return Ok(());
+        }
+        days.get_or_create(day)?;
+        rest::settle(days, &*self.catalog)?;
+        for old in days.older()? {
+            days.release(old);
+        }
+        Ok(())
+    }
+
+    /// The partition of a day that is to be written. What the catalog says of
+    /// the day is made true before.
+    fn wake(&self, day: Day) -> Result<Arc<dyn Partition>> {
+        let days = &self.state.days;
         if days.resting(day).is_some() {
             let mut batch = Batch::default();
             batch.remove(key::resting(day));
             self.commit_catalog(batch)?;
             days.set_resting(day, None);
         }
-        if days.contains(day) {
-            return days.get_or_create(day);
-        }
-        let partition = days.get_or_create(day)?;
-        rest::settle(days, &*self.catalog)?;
-        for old in days.older()? {
-            days.release(old);
-        }
-        Ok(partition)
+        days.get_or_create(day)
     }
 
     fn cancel_pending(&mut self, call: &CancelPending) -> Result<usize> {
@@ -273,14 +296,14 @@ impl Committer {
         Ok(Created::New)
     }
 
-    fn commit_catalog(&self, batch: Batch) -> Result<()> {
+    pub(super) fn commit_catalog(&self, batch: Batch) -> Result<()> {
         self.check_health()?;
         self.state.claim(&*self.catalog, batch.size())?;
         let outcome = self.catalog.commit(batch);
         outcome.map_err(|error| self.fail(&from_kv(error)))
     }
 
-    fn check_health(&self) -> Result<()> {
+    pub(super) fn check_health(&self) -> Result<()> {
         match &*self.state.health.borrow() {
             Health::Failed(why) => Err(Error::Closed(why.clone())),
             Health::Writable | Health::Full | Health::Unavailable => Ok(()),
@@ -320,7 +343,11 @@ fn stage(
             reply,
             group.change(&call.tenant, call.id, call.what, call.now),
         ),
-        Write::CancelPending(..) | Write::Remove(..) | Write::Catalog(..) => {
+        Write::CancelPending(..)
+        | Write::Remove(..)
+        | Write::Catalog(..)
+        | Write::Import(..)
+        | Write::NoteCopy(..) => {
             unreachable!("a write without a weight is no part of a group")
         }
     }

@@ -167,13 +167,18 @@ impl Days {
         self.space.free().map_err(from_kv)
     }
 
+    /// How many bytes of the disk a day takes.
+    pub(super) fn size(&self, day: Day) -> Result<u64> {
+        self.space.size(&day.to_string()).map_err(from_kv)
+    }
+
     /// Removes a day and returns how many bytes it took. Who reads it finishes.
     pub(super) fn remove(&self, day: Day) -> Result<u64> {
         let name = day.to_string();
         if let Some(slots) = self.slots.write().as_mut() {
             slots.remove(&day);
         }
-        let size = self.space.size(&name).map_err(from_kv)?;
+        let size = self.size(day)?;
         self.space.remove(&name).map_err(from_kv)?;
         Ok(size)
     }

@@ -63,6 +63,24 @@ pub enum OpenError {
         /// What it says of itself.
         found: String,
     },
+    /// There is none.
+    #[error("there is no store in {}", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A copy into it was begun and not finished.
+    #[error(
+        "{} holds a part of {source_url} only; run `postrider storage copy` from there once more, \
+         which goes on where it stopped, or remove the directory",
+        dir.display()
+    )]
+    Unfinished {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is copied.
+        source_url: String,
+    },
     /// Stored bytes make no sense.
     #[error(
         "{} is corrupt: {why}; restore the data directory from a backup, or move this part of it \
@@ -118,10 +136,22 @@ impl OpenError {
 /// A data directory that is ours for as long as this lives.
 pub(super) struct DataDir {
     path: PathBuf,
+    format: String,
     _lock: Box<dyn Send + Sync>,
 }
 
 impl DataDir {
+    /// Refuses a directory that holds no store.
+    pub(super) fn expect(path: &Path) -> Result<(), OpenError> {
+        if path.join("FORMAT").is_file() {
+            Ok(())
+        } else {
+            Err(OpenError::Missing {
+                dir: path.to_owned(),
+            })
+        }
+    }
+
     /// Takes the directory for an engine; it is created if there is none.
     pub(super) fn take(path: PathBuf, engine: &'static str) -> Result<Self, OpenError> {
         let lock = lock(&path).map_err(|error| OpenError::io(&path, error))?;
@@ -130,13 +160,18 @@ impl DataDir {
         };
         let found = format(&path, engine).map_err(|error| OpenError::io(&path, error))?;
         check(&path, found, engine)?;
-        Ok(Self::locked(path, lock))
+        Ok(Self::locked(
+            path,
+            format!("{engine}, format {VERSION}"),
+            lock,
+        ))
     }
 
     /// A directory that is ours by another lock.
-    pub(super) fn locked(path: PathBuf, lock: impl Send + Sync + 'static) -> Self {
+    pub(super) fn locked(path: PathBuf, format: String, lock: impl Send + Sync + 'static) -> Self {
         Self {
             path,
+            format,
             _lock: Box::new(lock),
         }
     }
@@ -144,6 +179,11 @@ impl DataDir {
     /// Where everything stands that is not of a day.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The engine that keeps it, and the format.
+    pub(super) fn format(&self) -> &str {
+        &self.format
     }
 
     /// What is given up when the disk is full.

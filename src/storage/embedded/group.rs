@@ -240,8 +240,13 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// What is written to a day.
+    pub(super) fn batch(&mut self, day: Day) -> &mut Batch {
+        self.batches.entry(day).or_default()
+    }
+
     /// A delivery as this group leaves it.
-    fn delivery(
+    pub(super) fn delivery(
         &self,
         subscription: SubscriptionId,
         id: DeliveryId,
@@ -253,7 +258,7 @@ impl<'a> Group<'a> {
     }
 
     /// Writes a delivery, and moves it from where it was due to where it is.
-    fn put_delivery(&mut self, was_due: Option<Timestamp>, row: DeliveryRow) {
+    pub(super) fn put_delivery(&mut self, was_due: Option<Timestamp>, row: DeliveryRow) {
         let (id, subscription) = (row.delivery.id, row.delivery.subscription_id);
         let place = |due| {
             let place = DueKey {

@@ -63,6 +63,11 @@ impl SubscriptionIndex {
             .map_or_else(TenantVersion::default, |tenant| tenant.version)
     }
 
+    /// The sum of all versions.
+    pub(super) fn versions(&self) -> u64 {
+        self.ids.values().map(|found| found.version.0).sum()
+    }
+
     /// All subscriptions of a tenant.
     pub(super) fn of_tenant(&self, tenant: &TenantId) -> TenantSubscriptions {
         TenantSubscriptions {

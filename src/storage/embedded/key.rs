@@ -23,6 +23,9 @@
 //! | `F` | the first day there ever was |
 //! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
+//! | `W` day | what the day held when the store was last closed: the position of its last attempt, the key of its last event |
+//! | `U` | up to which position some are no times, and when the last of those was recorded |
+//! | `C` | how far a copy into the store has come, until it is finished |
 
 use std::ops::Bound;
 
@@ -42,8 +45,76 @@ const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
 const GONE: u8 = b'G';
 const RESTING: u8 = b'Z';
+const WITNESS: u8 = b'W';
+const UNTIMED: u8 = b'U';
+const COPYING: u8 = b'C';
 
 const ID: usize = 16;
+
+/// What a row is, by the first byte of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Tag {
+    Event = EVENT,
+    Body = BODY,
+    Delivery = DELIVERY,
+    Due = DUE,
+    Attempt = ATTEMPT,
+    Idempotency = IDEMPOTENCY,
+    Piece = PIECE,
+    Subscription = SUBSCRIPTION,
+    Request = REQUEST,
+    FirstDay = FIRST_DAY,
+    Gone = GONE,
+    Resting = RESTING,
+    Witness = WITNESS,
+    Untimed = UNTIMED,
+    Copying = COPYING,
+}
+
+/// What the row of a key is, if any.
+pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
+    const TAGS: [Tag; 15] = [
+        Tag::Event,
+        Tag::Body,
+        Tag::Delivery,
+        Tag::Due,
+        Tag::Attempt,
+        Tag::Idempotency,
+        Tag::Piece,
+        Tag::Subscription,
+        Tag::Request,
+        Tag::FirstDay,
+        Tag::Gone,
+        Tag::Resting,
+        Tag::Witness,
+        Tag::Untimed,
+        Tag::Copying,
+    ];
+    let first = *key.first()?;
+    TAGS.into_iter().find(|tag| *tag as u8 == first)
+}
+
+/// All rows of a kind.
+pub(super) fn every(tag: Tag) -> Bounds {
+    all(tag as u8)
+}
+
+/// The rows of a kind from this key on, which is one of theirs; all if empty.
+pub(super) fn every_from(tag: Tag, from: &[u8]) -> Bounds {
+    let (first, end) = every(tag);
+    if from.is_empty() {
+        (first, end)
+    } else {
+        (Bound::Included(from.to_vec()), end)
+    }
+}
+
+/// The first key after this one.
+pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
 
 pub(super) fn event(tenant: &TenantId, id: EventId) -> Vec<u8> {
     named(EVENT, tenant, &id.to_bytes())
@@ -167,6 +238,12 @@ pub(super) fn piece(of: &[u8], number: u32) -> Vec<u8> {
     key(PIECE, &[of, &number.to_be_bytes()])
 }
 
+/// Whose value a piece is of, and its number.
+pub(super) fn piece_of(key: &[u8]) -> Option<(&[u8], u32)> {
+    let (of, number) = key.get(1..)?.split_last_chunk()?;
+    Some((of, u32::from_be_bytes(*number)))
+}
+
 /// All further pieces of the value of `of`.
 pub(super) fn pieces(of: &[u8]) -> Bounds {
     (
@@ -179,18 +256,8 @@ pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {
     named(SUBSCRIPTION, tenant, &id.to_bytes())
 }
 
-/// All subscriptions.
-pub(super) fn subscriptions() -> Bounds {
-    all(SUBSCRIPTION)
-}
-
 pub(super) fn request(tenant: &TenantId, name: &str) -> Vec<u8> {
     named(REQUEST, tenant, name.as_bytes())
-}
-
-/// All request ids.
-pub(super) fn requests() -> Bounds {
-    all(REQUEST)
 }
 
 pub(super) fn first_day() -> Vec<u8> {
@@ -208,6 +275,26 @@ pub(super) fn resting(day: Day) -> Vec<u8> {
 /// All days at rest.
 pub(super) fn all_resting() -> Bounds {
     all(RESTING)
+}
+
+pub(super) fn witness(day: Day) -> Vec<u8> {
+    key(WITNESS, &[&day.number().to_be_bytes()])
+}
+
+pub(super) fn untimed() -> Vec<u8> {
+    vec![UNTIMED]
+}
+
+pub(super) fn copying() -> Vec<u8> {
+    vec![COPYING]
+}
+
+/// The tenant of a key that begins with one, and what follows.
+pub(super) fn named_of(key: &[u8]) -> Option<(TenantId, &[u8])> {
+    let named = key.get(1..)?;
+    let end = named.iter().position(|byte| *byte == 0)?;
+    let tenant = std::str::from_utf8(&named[..end]).ok()?.parse().ok()?;
+    Some((tenant, &named[end + 1..]))
 }
 
 /// The number at the end of a key, or of a value that is one.
@@ -278,10 +365,19 @@ mod tests {
                 resting(Day::from_number(0x4d21)),
                 r"Z\x00\x00\x00\x00\x00\x00M!",
             ),
+            (
+                witness(Day::from_number(0x4d21)),
+                r"W\x00\x00\x00\x00\x00\x00M!",
+            ),
+            (untimed(), "U"),
+            (copying(), "C"),
         ];
         for (key, expected) in cases {
             assert_eq!(text(&key), expected);
         }
         assert_eq!(place_of(&due(sub, place)), Some((sub, place)));
+        assert_eq!(piece_of(&piece(b"Bx", 2)), Some((b"Bx".as_slice(), 2)));
+        let key = idempotency(&tenant, "a\0b");
+        assert_eq!(named_of(&key), Some((tenant, b"a\0b".as_slice())));
     }
 }

@@ -13,6 +13,7 @@ use super::{
     row::read_attempt,
     state::State,
     store::Store,
+    untimed::Untimed,
     write::{Change, Write},
 };
 use crate::{
@@ -109,8 +110,12 @@ impl Log for Store {
     }
 
     /// A position is the time of its commit in microseconds, or one more than
-    /// the position before, so the time is the place.
+    /// the position before, so the time is the place; but for attempts that were
+    /// copied from an engine that numbers them otherwise.
     async fn position_before(&self, time: Timestamp) -> Result<LogPosition> {
+        if self.state.untimed.lock().reach(time) {
+            return self.read(move |state| state.untimed_before(time)).await;
+        }
         Ok(LogPosition(time.as_micros().saturating_sub(1)))
     }
 
@@ -187,9 +192,27 @@ impl State {
     }
 
     fn moved_before(&self, after: LogPosition) -> Option<Timestamp> {
+        self.moved().filter(|oldest| after.0 < oldest.as_micros())
+    }
+
+    /// When the oldest day begins, if there were earlier ones that did not expire.
+    fn moved(&self) -> Option<Timestamp> {
         let oldest = self.days.oldest()?;
         let first = (*self.first_day.lock())?;
-        let removed = first < oldest && after.0 < oldest.start().as_micros();
-        removed.then(|| oldest.start())
+        let expired = self.gone.lock().before;
+        // Where positions are no times, they do not tell what came before.
+        let timed = *self.untimed.lock() == Untimed::default();
+        let moved = first < oldest && expired.is_none_or(|expired| expired < oldest);
+        (moved && timed).then(|| oldest.start())
+    }
+
+    /// What is gone of the log, by retention or by hand: before which time, and
+    /// up to which position.
+    pub(super) fn removed(&self) -> Option<(Timestamp, LogPosition)> {
+        let gone = *self.gone.lock();
+        let moved = self.moved();
+        let before = gone.before.map(Day::start).max(moved)?;
+        let moved = LogPosition(moved.map_or(0, Timestamp::as_micros));
+        Some((before, gone.last.max(moved)))
     }
 }

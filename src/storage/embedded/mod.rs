@@ -9,12 +9,16 @@
 mod accept;
 mod catalog;
 mod change;
+mod check;
 mod committer;
+mod count;
 mod day;
 mod dir;
+mod export;
 mod fjall;
 mod folder;
 mod group;
+mod import;
 mod index;
 mod key;
 mod kv;
@@ -31,14 +35,18 @@ mod sled;
 mod state;
 mod store;
 mod tail;
+mod transfer;
+mod untimed;
 mod walk;
+mod witness;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-use super::row;
+use super::{bytes, row};
 
+pub use check::{Found, check};
 pub use dir::OpenError;
 pub use memory::Disk;
-pub use open::{Adapter, Settings, open, open_in_memory};
+pub use open::{Adapter, Purpose, Settings, open, open_for, open_in_memory};

@@ -18,25 +18,26 @@ use super::{
     fjall::FjallPartition,
     folder::{Database, Folder},
     index::SubscriptionIndex,
-    key,
+    key::{self, Tag},
     kv::{Batch, Order, Partition, Space, Step},
     memory::Disk,
     piece, rest,
     retain::Gone,
     room::{self, Reserve},
-    row::{read_request, read_subscription},
+    row::{read_copying, read_request, read_subscription},
     sled::SledPartition,
     state::State,
     store::Store,
     tail::LogTail,
+    untimed::Untimed,
 };
 use crate::{
-    domain::{Clock, SubscriptionId, TenantId, Timestamp},
-    storage::{CommitNumber, Engine, Error, Health, LogPosition},
+    domain::{Clock, SubscriptionId, Timestamp},
+    storage::{CommitNumber, Copying, Engine, Error, Health, LogPosition},
 };
 
 /// Name of the partition that is of no day.
-const CATALOG: &str = "catalog";
+pub(super) const CATALOG: &str = "catalog";
 
 /// Writes that may wait for the committer; further callers wait with theirs.
 const WAITING_WRITES: usize = 1_024;
@@ -80,18 +81,39 @@ impl Settings {
     pub const DEFAULT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 }
 
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be served; it is made if there is none.
+    Serve,
+    /// To be looked at or copied from; there has to be one.
+    Read,
+    /// To be copied into; it is made if there is none.
+    CopyInto,
+}
+
 /// Opens the store in a directory, or makes a new one there. The store is this
 /// process's alone until it is closed or dropped.
 pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, OpenError> {
+    open_for(Purpose::Serve, settings, clock).await
+}
+
+/// Opens the store in a directory. Only to be copied into, one with a copy
+/// that is not finished.
+pub async fn open_for(
+    purpose: Purpose,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
     let dir = settings.dir.clone();
     blocking(dir, move || match settings.adapter {
-        Adapter::Sled => start_in::<SledPartition>(settings, clock),
-        Adapter::Fjall => start_in::<FjallPartition>(settings, clock),
+        Adapter::Sled => start_in::<SledPartition>(purpose, settings, clock),
+        Adapter::Fjall => start_in::<FjallPartition>(purpose, settings, clock),
     })
     .await
 }
 
-/// Opens the store on a disk in memory: for tests and simulation.
+/// Opens the store on a disk in memory, whatever for: for tests and simulation.
 pub async fn open_in_memory(
     disk: &Disk,
     clock: Arc<dyn Clock>,
@@ -103,7 +125,8 @@ pub async fn open_in_memory(
             return Err(OpenError::Locked { dir });
         };
         let (root, days) = (disk.space(""), disk.space("days/"));
-        start(DataDir::locked(dir, owner), &root, Box::new(days), 0, clock)
+        let dir = DataDir::locked(dir, "memory".to_owned(), owner);
+        start(Purpose::CopyInto, dir, &root, Box::new(days), 0, clock)
     })
     .await
 }
@@ -121,17 +144,25 @@ async fn blocking(
     Ok(Arc::new(store))
 }
 
-fn start_in<D: Database>(settings: Settings, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+fn start_in<D: Database>(
+    purpose: Purpose,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Store, OpenError> {
+    if purpose == Purpose::Read {
+        DataDir::expect(&settings.dir)?;
+    }
     let dir = DataDir::take(settings.dir, settings.adapter.name())?;
     let folder =
         |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
     let root = folder(dir.path().to_owned())?;
     let days = Box::new(folder(dir.days())?);
-    start(dir, &root, days, settings.cache_bytes, clock)
+    start(purpose, dir, &root, days, settings.cache_bytes, clock)
 }
 
 /// Starts the store of a directory: the catalog is a partition of `root`.
 pub(super) fn start(
+    purpose: Purpose,
     dir: DataDir,
     root: &dyn Space,
     days: Box<dyn Space>,
@@ -147,15 +178,25 @@ pub(super) fn start(
         .ease(&days)
         .map_err(|error| OpenError::io(dir.path(), error))?;
     let catalog = root.open(CATALOG, cache_bytes / 16).map_err(from_kv)?;
+    let copying = read_unfinished(&*catalog).map_err(|error| from_storage(&at, error))?;
+    if let Some(copying) = copying.as_ref().filter(|_| purpose != Purpose::CopyInto) {
+        return Err(OpenError::Unfinished {
+            dir: dir.path().to_owned(),
+            source_url: copying.source.clone(),
+        });
+    }
     forget_requests(&*catalog, clock.now()).map_err(|error| from_storage(&at, error))?;
     let subscriptions = read_subscriptions(&*catalog).map_err(|error| from_storage(&at, error))?;
     let first_day = read_first_day(&*catalog).map_err(from_kv)?;
     let gone = Gone::read(&*catalog).map_err(|error| from_storage(&at, error))?;
+    let untimed = Untimed::read(&*catalog).map_err(|error| from_storage(&at, error))?;
     let last_position = recover_end(&days, &*catalog, &dir)?.max(gone.last);
 
     let state = Arc::new(State {
         clock,
+        format: dir.format().to_owned(),
         days,
+        catalog: Mutex::new(Some(Arc::clone(&catalog))),
         subscriptions: RwLock::new(subscriptions),
         in_flight: Mutex::default(),
         tail: LogTail::new(last_position),
@@ -166,6 +207,8 @@ pub(super) fn start(
         changes: broadcast::Sender::new(CHANGES),
         first_day: Mutex::new(first_day),
         gone: Mutex::new(gone),
+        untimed: Mutex::new(untimed),
+        copying: Mutex::new(copying),
         reserve,
         announced: 0.into(),
     });
@@ -228,13 +271,19 @@ fn read_first_day(catalog: &dyn Partition) -> super::kv::Result<Option<Day>> {
         .map(Day::from_number))
 }
 
+fn read_unfinished(catalog: &dyn Partition) -> Result<Option<Copying>, Error> {
+    let key = key::copying();
+    let row = piece::get(catalog, &key)?;
+    row.map(|row| read_copying(&row).map_err(|_| piece::malformed(&key)))
+        .transpose()
+}
+
 fn read_subscriptions(catalog: &dyn Partition) -> Result<SubscriptionIndex, Error> {
     let mut index = SubscriptionIndex::default();
-    for key in keys(catalog, key::subscriptions())? {
-        let id = key.last_chunk().copied().map(SubscriptionId::from_bytes);
-        let (Some(tenant), Some(id)) = (tenant_of(&key), id) else {
-            return Err(piece::malformed(&key));
-        };
+    for key in keys(catalog, key::every(Tag::Subscription))? {
+        let malformed = || piece::malformed(&key);
+        let (tenant, id) = key::named_of(&key).ok_or_else(malformed)?;
+        let id = SubscriptionId::from_bytes(id.try_into().map_err(|_| malformed())?);
         let row = piece::get(catalog, &key)?.ok_or_else(|| piece::malformed(&key))?;
         let subscription =
             read_subscription(tenant, id, &row).map_err(|_| piece::malformed(&key))?;
@@ -246,8 +295,8 @@ fn read_subscriptions(catalog: &dyn Partition) -> Result<SubscriptionIndex, Erro
 /// Removes the request ids that are forgotten by now.
 fn forget_requests(catalog: &dyn Partition, now: Timestamp) -> Result<(), Error> {
     let mut batch = Batch::default();
-    for key in keys(catalog, key::requests())? {
-        let tenant = tenant_of(&key).ok_or_else(|| piece::malformed(&key))?;
+    for key in keys(catalog, key::every(Tag::Request))? {
+        let (tenant, _) = key::named_of(&key).ok_or_else(|| piece::malformed(&key))?;
         let row = piece::get(catalog, &key)?.ok_or_else(|| piece::malformed(&key))?;
         let (requested, _) = read_request(tenant, &row).map_err(|_| piece::malformed(&key))?;
         if change::is_forgotten(requested, now) {
@@ -269,10 +318,4 @@ fn keys(catalog: &dyn Partition, bounds: super::kv::Bounds) -> Result<Vec<Vec<u8
         })
         .map_err(super::day::from_kv)?;
     Ok(keys)
-}
-
-/// The tenant of a key that names one.
-fn tenant_of(key: &[u8]) -> Option<TenantId> {
-    let name = key.get(1..)?.split(|byte| *byte == 0).next()?;
-    std::str::from_utf8(name).ok()?.parse().ok()
 }

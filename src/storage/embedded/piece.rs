@@ -76,6 +76,16 @@ pub(super) fn remove(partition: &dyn Partition, batch: &mut Batch, key: Vec<u8>)
     Ok(())
 }
 
+/// Whether a further piece, by its key, is one of a value that is there.
+pub(super) fn has_owner(partition: &dyn Partition, key: &[u8]) -> Result<bool> {
+    let Some((owner, number)) = key::piece_of(key) else {
+        return Ok(false);
+    };
+    let first = partition.get(owner).map_err(from_kv)?;
+    let count = first.and_then(|first| head(&first).ok().map(|(count, _)| count));
+    Ok(count.is_some_and(|count| (1..=count).contains(&number)))
+}
+
 /// Says which row makes no sense, without a word of what is in it.
 pub(super) fn malformed(key: &[u8]) -> Error {
     Error::Corrupt(format!("row {}", key.escape_ascii()))

@@ -52,6 +52,14 @@ impl Gone {
         })
     }
 
+    /// With what is gone of a store that is copied.
+    pub(super) fn and(self, before: Timestamp, last: LogPosition) -> Self {
+        Self {
+            before: self.before.max(Some(Day::of(before))),
+            last: self.last.max(last),
+        }
+    }
+
     /// With one more day.
     fn with(self, day: Day, last: LogPosition) -> Self {
         Self {
@@ -60,7 +68,7 @@ impl Gone {
         }
     }
 
-    fn write(self, batch: &mut Batch) {
+    pub(super) fn write(self, batch: &mut Batch) {
         let Some(before) = self.before else {
             return;
         };
@@ -86,5 +94,6 @@ pub(super) fn decide(days: &Days, gone: Gone, day: Day) -> Result<Option<Going>>
     let mut note = Batch::default();
     gone.write(&mut note);
     note.remove(key::resting(day));
+    note.remove(key::witness(day));
     Ok(Some(Going { gone, note }))
 }

@@ -16,25 +16,33 @@ use tokio::sync::{broadcast, watch};
 use super::{
     day::{Day, Days, from_kv},
     index::SubscriptionIndex,
-    key, piece,
+    key,
+    kv::Partition,
+    piece,
     retain::Gone,
     room::Reserve,
     row::{DeliveryRow, EventRow},
     tail::LogTail,
+    untimed::Untimed,
 };
 use crate::{
     domain::{
         Clock, Delivery, DeliveryId, DeliveryState, Event, EventId, SubscriptionId, TenantId,
     },
     storage::{
-        CommitNumber, Error, Health, Hint, LogPosition, Resource, Result, SubscriptionChange, View,
+        CommitNumber, Copying, Error, Health, Hint, LogPosition, Resource, Result,
+        SubscriptionChange, View,
     },
 };
 
 /// Everything of an open store but the way to write.
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
+    /// What the directory says it holds.
+    pub(super) format: String,
     pub(super) days: Days,
+    /// None once the store is closed.
+    pub(super) catalog: Mutex<Option<Arc<dyn Partition>>>,
     pub(super) subscriptions: RwLock<SubscriptionIndex>,
     pub(super) in_flight: Mutex<HashSet<DeliveryId>>,
     pub(super) tail: LogTail,
@@ -49,6 +57,9 @@ pub(super) struct State {
     pub(super) reserve: Reserve,
     /// What retention removed.
     pub(super) gone: Mutex<Gone>,
+    pub(super) untimed: Mutex<Untimed>,
+    /// A copy into this store that is not finished.
+    pub(super) copying: Mutex<Option<Copying>>,
     /// The last commit that was announced.
     pub(super) announced: AtomicU64,
 }
@@ -149,6 +160,11 @@ impl State {
             delivery.state
         };
         Delivery { state, ..delivery }
+    }
+
+    /// The catalog, for those who read it from the disk.
+    pub(super) fn catalog(&self) -> Result<Arc<dyn Partition>> {
+        self.catalog.lock().clone().ok_or_else(|| self.closed())
     }
 
     /// Why no more writes are taken.

@@ -49,6 +49,15 @@ impl LogTail {
         }
     }
 
+    /// Forgets everything: after this position nothing was there yet.
+    pub(super) fn restart(&self, after: LogPosition) {
+        *self.0.write() = Ring {
+            after,
+            attempts: VecDeque::new(),
+            bytes: 0,
+        };
+    }
+
     /// Up to `limit` attempts after a position; `None` if some of them may no
     /// longer be here.
     pub(super) fn read(

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::{accept::Accepting, change::CatalogChange, day::Day};
 use crate::{
     domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
-    storage::{Accepted, AttemptRecord, Created, DeliveryChange, Removed, Result},
+    storage::{Accepted, AttemptRecord, Copying, Created, DeliveryChange, Removed, Result, Stored},
 };
 
 /// Where the answer to a write goes.
@@ -25,6 +25,10 @@ pub(super) enum Write {
     Remove(Day, Reply<Removed>),
     /// A change of a subscription.
     Catalog(CatalogChange, Reply<Created>),
+    /// A piece of another store.
+    Import(Vec<Stored>, Reply<()>),
+    /// How far a copy into the store has come.
+    NoteCopy(Option<Copying>, Reply<()>),
 }
 
 /// See [`crate::storage::Log::change_delivery`].
@@ -49,7 +53,11 @@ impl Write {
             Self::Accept(call, _) => Some(call.events.len()),
             Self::Record(records, _) => Some(records.len()),
             Self::Change(..) => Some(1),
-            Self::CancelPending(..) | Self::Remove(..) | Self::Catalog(..) => None,
+            Self::CancelPending(..)
+            | Self::Remove(..)
+            | Self::Catalog(..)
+            | Self::Import(..)
+            | Self::NoteCopy(..) => None,
         }
     }
 }

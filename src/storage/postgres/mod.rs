@@ -30,6 +30,7 @@ mod row;
 mod state;
 mod store;
 mod tail;
+mod transfer;
 mod walk;
 mod watch;
 

@@ -182,7 +182,7 @@ fn statement(day: Day) -> String {
              FROM r, held
              WHERE d.id = r.delivery AND NOT ($2 AND EXISTS (
                  SELECT FROM {attempt} a WHERE a.delivery = r.delivery AND a.id = r.id))
-             RETURNING d.id AS delivery, d.subscription, d.due, d.revision = r.revision + 1 AS decides,
+             RETURNING d.id AS delivery, d.subscription, d.due, d.revision - 1 = r.revision AS decides,
                  r.was, r.id, r.content, r.n
          ), gone AS (
              DELETE FROM ready q USING moved m

@@ -1,4 +1,7 @@
 //! An attempt. Names of headers that every attempt has are written as numbers.
+//!
+//! Version 2 begins with the time at which the attempt was recorded, since its
+//! position in the log, by an engine that numbers them otherwise, does not tell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -6,11 +9,12 @@ use bytes::Bytes;
 
 use super::code;
 use crate::{
-    domain::{Attempt, AttemptId, DeliveryId, Headers, Phases, SubscriptionId},
+    domain::{Attempt, AttemptId, DeliveryId, Headers, Phases, SubscriptionId, Timestamp},
     storage::bytes::{Malformed, Read, Reader, Writer},
 };
 
 const VERSION: u8 = 1;
+const RECORDED: u8 = 2;
 
 /// Header names by their numbers, counted from 1. Only ever appended to.
 const NAMES: [&str; 24] = [
@@ -41,8 +45,38 @@ const NAMES: [&str; 24] = [
 ];
 
 pub(in crate::storage) fn write_attempt(attempt: &Attempt) -> Vec<u8> {
+    let row = Writer::new(VERSION);
+    write(row, attempt)
+}
+
+/// An attempt whose position does not tell when it was recorded.
+pub(in crate::storage) fn write_recorded(attempt: &Attempt, recorded: Timestamp) -> Vec<u8> {
+    let mut row = Writer::new(RECORDED);
+    row.time(recorded);
+    write(row, attempt)
+}
+
+/// Reads either.
+pub(in crate::storage) fn read_attempt(row: &[u8]) -> Read<Attempt> {
+    read(open(row)?.1)
+}
+
+/// When an attempt was recorded; `None` if its position tells.
+pub(in crate::storage) fn read_recorded(row: &[u8]) -> Read<Option<Timestamp>> {
+    Ok(open(row)?.0)
+}
+
+fn open(row: &[u8]) -> Read<(Option<Timestamp>, Reader<'_>)> {
+    if row.first() == Some(&RECORDED) {
+        let mut row = Reader::new(row, RECORDED)?;
+        Ok((Some(row.time()?), row))
+    } else {
+        Ok((None, Reader::new(row, VERSION)?))
+    }
+}
+
+fn write(mut row: Writer, attempt: &Attempt) -> Vec<u8> {
     let began = attempt.start_time;
-    let mut row = Writer::new(VERSION);
     row.raw(&attempt.id.to_bytes())
         .raw(&attempt.delivery_id.to_bytes())
         .raw(&attempt.subscription_id.to_bytes())
@@ -68,8 +102,7 @@ pub(in crate::storage) fn write_attempt(attempt: &Attempt) -> Vec<u8> {
     row.finish()
 }
 
-pub(in crate::storage) fn read_attempt(row: &[u8]) -> Read<Attempt> {
-    let mut row = Reader::new(row, VERSION)?;
+fn read(mut row: Reader<'_>) -> Read<Attempt> {
     let id = AttemptId::from_bytes(row.array()?);
     let delivery_id = DeliveryId::from_bytes(row.array()?);
     let subscription_id = SubscriptionId::from_bytes(row.array()?);

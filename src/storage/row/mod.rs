@@ -3,6 +3,7 @@
 
 mod attempt;
 pub(super) mod code;
+mod copying;
 mod delivery;
 mod event;
 mod idempotency;
@@ -11,7 +12,8 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
-pub(super) use attempt::{read_attempt, write_attempt};
+pub(super) use attempt::{read_attempt, read_recorded, write_attempt, write_recorded};
+pub(super) use copying::{read_copying, write_copying};
 pub(super) use delivery::DeliveryRow;
 pub(super) use event::{EventRow, INLINE};
 pub(super) use idempotency::{ContentDigest, IdempotencyRow};

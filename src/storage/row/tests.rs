@@ -11,7 +11,7 @@ use crate::domain::{
     EventId, EventPatterns, LastOutcome, LiveSecrets, NewEvent, Payload, Phases, Secret,
     Subscription, SubscriptionId, SubscriptionSpec, TenantId, Timestamp, Trigger,
 };
-use crate::storage::LogPosition;
+use crate::storage::{Copying, Cursor, LogPosition};
 
 const TIME: Timestamp = Timestamp::from_micros(1_705_312_800_123_456);
 
@@ -118,6 +118,35 @@ fn an_attempt_keeps_its_bytes() {
 }
 
 #[test]
+fn an_attempt_that_tells_its_time_keeps_its_bytes() {
+    let row = write_recorded(&attempt(), TIME);
+    let plain = write_attempt(&attempt());
+    let (begin, rest) = row.split_at(row.len() - (plain.len() - 1));
+    insta::assert_snapshot!(hex(begin), @"02c0d4ba9d91df8303");
+    assert_eq!(rest, &plain[1..]);
+    assert_eq!(read_attempt(&row).unwrap(), attempt());
+    assert_eq!(read_recorded(&row).unwrap(), Some(TIME));
+    assert_eq!(read_recorded(&plain).unwrap(), None);
+}
+
+#[test]
+fn a_copy_keeps_its_bytes() {
+    let mut copying = Copying {
+        source: "sled:/a".to_owned(),
+        fingerprint: vec![7, 8],
+        after: None,
+        done: 300,
+    };
+    let row = write_copying(&copying);
+    insta::assert_snapshot!(hex(&row), @"0107736c65643a2f61020708ac0200");
+    assert_eq!(read_copying(&row).unwrap(), copying);
+    copying.after = Some(Cursor(vec![1, 2]));
+    let row = write_copying(&copying);
+    insta::assert_snapshot!(hex(&row), @"0107736c65643a2f61020708ac0201020102");
+    assert_eq!(read_copying(&row).unwrap(), copying);
+}
+
+#[test]
 fn an_idempotency_key_keeps_its_bytes() {
     let row = IdempotencyRow {
         first: event().id,
@@ -153,6 +182,7 @@ proptest! {
         let _ = DeliveryRow::read(sub(), delivery().delivery.id, &row);
         let _ = IdempotencyRow::read(&row);
         let _ = read_attempt(&row);
+        let _ = read_copying(&row);
         let _ = read_request(tenant(), &row);
         prop_assert!(read_subscription(tenant(), sub(), &row).is_err());
     }

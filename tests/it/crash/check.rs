@@ -59,6 +59,7 @@ pub async fn everything(scene: &std::sync::Arc<Scene>) {
     ));
     let server = std::sync::Arc::into_inner(server).expect("nobody else has it");
     server.stop().await;
+    scene.assert_sound().await;
 }
 
 /// Every acknowledged event is there once, with its own bytes at the receivers;

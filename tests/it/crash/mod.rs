@@ -33,7 +33,7 @@ use self::{
     receipts::Receipts,
     tail::Tail,
 };
-use crate::support::{Process, Receiver, process::subscription, within};
+use crate::support::{Process, Receiver, assert_sound, process::subscription, within};
 
 /// Attempts that each subscription may have under way.
 const IN_FLIGHT: u32 = 8;
@@ -110,6 +110,13 @@ impl Scene {
         Process::start_with(self.folder.path(), &self.plan.variables()).await
     }
 
+    /// Sees that all there is in the store agrees with itself.
+    async fn assert_sound(&self) {
+        if let Some(adapter) = self.plan.adapter() {
+            assert_sound(adapter, self.folder.path()).await;
+        }
+    }
+
     /// Which life of the server this is.
     fn life(&self) -> u32 {
         self.life.load(Ordering::Relaxed)
@@ -145,6 +152,10 @@ impl Scene {
         }
         self.receiver.quiet().await;
         self.receipts.next_life();
+        // The others are recovered by the server itself.
+        if dice.once_in(4) {
+            self.assert_sound().await;
+        }
         self.life.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -2,6 +2,8 @@
 
 use std::{env, str::FromStr};
 
+use postrider::storage::embedded::Adapter;
+
 /// What `tests/crash` was asked for; a small run if it was not called.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -24,6 +26,15 @@ impl Plan {
             seconds_per_life: number("CRASH_SECONDS_PER_LIFE").unwrap_or(0.8),
             seed,
             engine: env::var("CRASH_ENGINE").ok(),
+        }
+    }
+
+    /// What the server keeps its rows with, if they are in its directory.
+    pub fn adapter(&self) -> Option<Adapter> {
+        match self.engine.as_deref() {
+            Some("fjall") => Some(Adapter::Fjall),
+            Some("sled") | None => Some(Adapter::Sled),
+            Some(_) => None,
         }
     }
 

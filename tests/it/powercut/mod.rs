@@ -35,7 +35,7 @@ use self::{
 };
 use crate::{
     crash::{payload, plan::Dice},
-    support::{Process, Receiver, eventually, process::subscription},
+    support::{Process, Receiver, assert_sound, eventually, process::subscription},
 };
 
 const PUBLISHERS: u64 = 4;
@@ -253,6 +253,7 @@ async fn check(adapter: Adapter, image: &Path, due: &[&Acknowledged], run: &Run)
     let log = store.read_log(LogPosition::default(), 10_000).await;
     log.unwrap();
     store.close().await;
+    assert_sound(adapter, image).await;
 }
 
 fn number(variable: &str) -> Option<u64> {

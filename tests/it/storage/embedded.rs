@@ -4,12 +4,13 @@ use std::{fs, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use postrider::storage::{
-    Engine,
-    embedded::{Adapter, Disk, OpenError, Settings, open, open_in_memory},
+    ChunkSize, CopyError, Copying, Engine, LogPosition, copy as copy_store,
+    embedded::{Adapter, Disk, OpenError, Purpose, Settings, open_for, open_in_memory},
 };
 use tempfile::TempDir;
 
 use super::{
+    build::*,
     fixture::{Fixture, TestClock},
     suite::run_suite,
 };
@@ -36,6 +37,7 @@ mod memory {
 struct InDirectory {
     adapter: Adapter,
     dir: TempDir,
+    others: Vec<TempDir>,
     clock: Arc<TestClock>,
     engine: Arc<dyn Engine>,
 }
@@ -48,6 +50,7 @@ impl InDirectory {
         Self {
             adapter,
             dir,
+            others: Vec::new(),
             clock,
             engine,
         }
@@ -72,6 +75,13 @@ impl Fixture for InDirectory {
     async fn reopen(&mut self) {
         self.engine.close().await;
         self.open().await;
+    }
+
+    async fn another(&mut self) -> Arc<dyn Engine> {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = open_in(self.adapter, dir.path(), &self.clock).await;
+        self.others.push(dir);
+        opened.unwrap()
     }
 
     /// A copy of the directory is what a kill would leave in it now.
@@ -123,6 +133,11 @@ impl Fixture for InMemory {
         self.open().await;
     }
 
+    async fn another(&mut self) -> Arc<dyn Engine> {
+        let opened = open_in_memory(&Disk::default(), self.clock.clone()).await;
+        opened.unwrap()
+    }
+
     async fn crash(&mut self) {
         self.disk.restart(|| false);
         self.open().await;
@@ -139,7 +154,7 @@ async fn open_in(
         dir: dir.join("data"),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
     };
-    open(settings, clock.clone()).await
+    open_for(Purpose::CopyInto, settings, clock.clone()).await
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -183,4 +198,114 @@ async fn a_store_of_another_engine_or_a_newer_format_is_refused_with_a_way_out()
         "/var/data holds \"something else\\n\", which is no store that postrider knows; name \
          another directory"
     );
+}
+
+#[tokio::test]
+async fn a_copy_goes_on_after_a_power_cut_at_any_write() {
+    let source = InMemory::new().await;
+    let engine = source.engine();
+    subscribe(&**engine, 2).await;
+    for day in 0..3 {
+        let id = deliver(&**engine, event(1, days_after(day)), &[1, 2]).await;
+        let records = vec![succeeded(id, 1)];
+        engine.record_attempts(records).await.unwrap();
+    }
+    let size = ChunkSize {
+        records: 4,
+        bytes: 1_000_000,
+    };
+    for writes in 0.. {
+        let mut target = InMemory::new().await;
+        target.disk.cut_power_after(writes);
+        let cut = copy_store(&**engine, "source", &*target.engine, size, &mut |_| {}).await;
+        if cut.is_ok() {
+            assert!(writes > 10, "{writes}");
+            return;
+        }
+        assert!(matches!(cut, Err(CopyError::Target(_))), "{cut:?}");
+        // Of what was not synced, this or that is there all the same.
+        let mut number = writes;
+        let survives = || {
+            number += 1;
+            number.is_multiple_of(2)
+        };
+        target.disk.restart(survives);
+        target.open().await;
+        let copied = copy_store(&**engine, "source", &*target.engine, size, &mut |_| {}).await;
+        copied.unwrap();
+        for _ in 0..2 {
+            let log = read_all(&*target.engine, LogPosition::default()).await;
+            assert_eq!(log, read_all(&**engine, LogPosition::default()).await);
+            let queue = target.engine.due(sub(2), None, 9).await.unwrap();
+            assert_eq!(queue.entries.len(), 3);
+            target.reopen().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_finds_no_room_goes_on_when_there_is_some() {
+    let source = InMemory::new().await;
+    let engine = source.engine();
+    for number in 0..20 {
+        deliver(&**engine, event(number, NOON), &[1]).await;
+    }
+    let size = ChunkSize {
+        records: 4,
+        bytes: 1_000_000,
+    };
+    let target = InMemory::new().await;
+    let mut told = 0;
+    let mut interfere = |_| {
+        told += 1;
+        target.disk.set_full(told == 3);
+    };
+    let refused = copy_store(&**engine, "source", &*target.engine, size, &mut interfere).await;
+    assert!(matches!(refused, Err(CopyError::Full)), "{refused:?}");
+    target.disk.set_full(false);
+    let copied = copy_store(&**engine, "source", &*target.engine, size, &mut |_| {}).await;
+    copied.unwrap();
+}
+
+#[tokio::test]
+async fn an_unfinished_copy_is_opened_by_nothing_but_a_copy() {
+    let store = InDirectory::new(Adapter::Sled).await;
+    let copying = Copying {
+        source: "fjall:/var/old".to_owned(),
+        fingerprint: Vec::new(),
+        after: None,
+        done: 0,
+    };
+    store.engine.note_copy(Some(copying)).await.unwrap();
+    store.engine.close().await;
+    let dir = store.dir.path().join("data");
+    for purpose in [Purpose::Serve, Purpose::Read] {
+        let settings = Settings {
+            adapter: Adapter::Sled,
+            dir: dir.clone(),
+            cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        };
+        let refused = open_for(purpose, settings, store.clock.clone()).await;
+        assert_eq!(
+            refused.err().expect("it is refused").to_string(),
+            format!(
+                "{} holds a part of fjall:/var/old only; run `postrider storage copy` from there \
+                 once more, which goes on where it stopped, or remove the directory",
+                dir.display()
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_store_to_be_read_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        adapter: Adapter::Fjall,
+        dir: dir.path().join("data"),
+        cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+    };
+    let refused = open_for(Purpose::Read, settings, TestClock::new()).await;
+    assert!(matches!(refused, Err(OpenError::Missing { .. })));
+    assert!(!dir.path().join("data").exists());
 }

@@ -49,6 +49,10 @@ pub trait Fixture: Send + Sync {
     /// Closes the store and opens it again.
     async fn reopen(&mut self);
 
+    /// Another store of the same engine, empty, with the same clock. It lives as
+    /// long as this one.
+    async fn another(&mut self) -> Arc<dyn Engine>;
+
     /// Opens what is left when the process is killed, or the power cut, right
     /// now: what was not made durable is lost.
     async fn crash(&mut self);

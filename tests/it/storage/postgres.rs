@@ -77,6 +77,13 @@ impl Fixture for InPostgres {
         owns(&*self.engine, 0..=255).await;
     }
 
+    async fn another(&mut self) -> Arc<dyn Engine> {
+        let (url, _) = Cluster::shared().database().await;
+        let engine = open_in(&url, &self.clock).await;
+        owns(&*engine, 0..=255).await;
+        engine
+    }
+
     /// What was dropped without being closed keeps its queues until its lease
     /// ends.
     async fn crash(&mut self) {

@@ -4,12 +4,14 @@
 pub mod cluster;
 pub mod process;
 pub mod receiver;
+mod sound;
 
 use std::{future::Future, time::Duration};
 
 pub use cluster::{Cluster, Fsync};
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};
+pub use sound::assert_sound;
 
 /// Longest anything in a test is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use super::Report;
-use crate::cli::{duration::show, latency::Latency};
+use crate::cli::{duration::show, figure::count, latency::Latency};
 
 /// The report as lines of text.
 pub(in crate::cli::bench) fn to_table(report: &Report) -> String {
@@ -146,17 +146,4 @@ fn thousands(value: f64) -> String {
         reason = "rates are positive and far below 2^53"
     )]
     count(value.round() as u64)
-}
-
-/// Digits in groups of three.
-fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

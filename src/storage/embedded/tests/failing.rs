@@ -13,7 +13,7 @@ use super::{
         dir::DataDir,
         folder::Folder,
         kv::{Batch, Bounds, Order, Partition, Result, Space, Step},
-        open::start,
+        open::{Purpose, start},
         sled::SledPartition,
         store::Store,
     },
@@ -89,7 +89,7 @@ fn failing_store(dir: &tempfile::TempDir) -> (Store, Arc<AtomicBool>) {
     let data = DataDir::take(dir.path().to_owned(), "sled").unwrap();
     let clock = Arc::new(TestClock::at(NOON));
     let days = Box::new(space("days"));
-    let Ok(store) = start(data, &space("root"), days, 1 << 20, clock) else {
+    let Ok(store) = start(Purpose::Serve, data, &space("root"), days, 1 << 20, clock) else {
         panic!("the disk still works");
     };
     (store, fails)

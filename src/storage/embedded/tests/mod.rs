@@ -4,6 +4,7 @@
 mod accept;
 mod attempts;
 mod catalog;
+mod check;
 mod failing;
 mod lists;
 mod opening;

@@ -10,6 +10,7 @@ pub mod lists;
 pub mod queue;
 pub mod retention;
 pub mod together;
+pub mod transfer;
 pub mod whole;
 
 /// Makes a test of every case; the expression begins a store for one, as a
@@ -78,6 +79,16 @@ macro_rules! run_suite {
             }
             together {
                 many_callers_lose_nothing_and_hints_come_in_order,
+            }
+            transfer {
+                what_was_exported_and_imported_reads_the_same,
+                a_chunk_that_is_imported_twice_changes_nothing,
+                an_export_of_any_size_of_chunks_holds_everything_once,
+                a_copy_goes_on_after_a_crash_wherever_it_was,
+                a_copy_into_anything_else_is_refused,
+                what_retention_removed_is_known_to_the_copy,
+                positions_below_their_times_are_found_by_these,
+                positions_above_their_times_are_found_by_these,
             }
             whole {
                 a_closed_store_takes_nothing,

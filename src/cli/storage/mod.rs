@@ -1,0 +1,125 @@
+//! `postrider storage`: works on stores that no server has open.
+
+mod check;
+mod progress;
+mod table;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Args, Subcommand};
+
+use self::progress::Bar;
+use super::figure::count;
+use crate::{
+    bootstrap::offline::{self, StoreUrl, Totals},
+    config,
+};
+
+/// Arguments of `postrider storage`.
+#[derive(Debug, Args)]
+pub struct StorageArgs {
+    #[command(subcommand)]
+    command: StorageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StorageCommand {
+    /// Copies everything into an empty store, of the same engine or another.
+    ///
+    /// Both have to be at rest: no server may have them open. Counts both
+    /// afterwards and fails if they differ. A copy that was cut off goes on
+    /// where it stopped when the command is repeated.
+    Copy {
+        /// The store to copy: sled:PATH, fjall:PATH or postgres://...
+        #[arg(long, value_name = "URL")]
+        from: StoreUrl,
+        /// The store to copy into; it is made if it is missing.
+        #[arg(long, value_name = "URL")]
+        to: StoreUrl,
+    },
+    /// Reads everything in a store and prints what should not be so.
+    ///
+    /// Exits with 0 if the store is sound and with 1 otherwise. No server may have
+    /// the store open.
+    Check {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Counts what is in a store, by day.
+    Stats {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which store is meant.
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The store: sled:PATH, fjall:PATH or postgres://...; the configured one if
+    /// not given.
+    #[arg(value_name = "URL")]
+    url: Option<StoreUrl>,
+    /// TOML file that names the store [env: `POSTRIDER_CONFIG`; default:
+    /// postrider.toml if it is there].
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    config: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    fn url(self) -> Result<StoreUrl, config::Error> {
+        if let Some(url) = self.url {
+            return Ok(url);
+        }
+        let loaded = config::load(self.config, &[])?;
+        Ok(StoreUrl::configured(&loaded.config.storage))
+    }
+}
+
+/// Does what was asked for.
+pub async fn run(args: StorageArgs) -> anyhow::Result<()> {
+    match args.command {
+        StorageCommand::Copy { from, to } => copy(&from, &to).await,
+        StorageCommand::Check { store } => check::check(&store.url()?).await,
+        StorageCommand::Stats { store, json } => stats(&store.url()?, json).await,
+    }
+}
+
+async fn copy(from: &StoreUrl, to: &StoreUrl) -> anyhow::Result<()> {
+    let mut bar = Bar::start();
+    let copied = offline::copy_store(from, to, &mut |progress| bar.show(progress)).await;
+    drop(bar);
+    print(&format!("copied {from} to {to}: {}\n", listed(&copied?)))
+}
+
+/// How much of everything there is, in one line.
+fn listed(totals: &Totals) -> String {
+    format!(
+        "{} subscriptions, {} events, {} deliveries ({} due), {} attempts, {} idempotency keys",
+        count(totals.subscriptions),
+        count(totals.events),
+        count(totals.deliveries),
+        count(totals.due),
+        count(totals.attempts),
+        count(totals.idempotency_keys),
+    )
+}
+
+async fn stats(url: &StoreUrl, json: bool) -> anyhow::Result<()> {
+    let counts = offline::count_store(url).await?;
+    if json {
+        print(&format!("{}\n", table::to_json(url, &counts)))
+    } else {
+        print(&table::to_table(url, &counts))
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

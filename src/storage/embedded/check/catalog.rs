@@ -1,0 +1,105 @@
+//! The catalog: whether its rows read, and what they say of the days.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use super::Report;
+use crate::{
+    domain::SubscriptionId,
+    storage::{
+        LogPosition, Result,
+        embedded::{
+            day::{Day, from_kv},
+            key::{self, Tag},
+            kv::{Order, Partition, Step},
+            piece,
+            retain::Gone,
+            row::{read_copying, read_request, read_subscription},
+            untimed::Untimed,
+            witness::Witness,
+        },
+    },
+};
+
+/// What the catalog says of the days.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The days at rest, with the position of their last attempt.
+    pub(super) resting: BTreeMap<Day, LogPosition>,
+    /// What days held for certain.
+    pub(super) witnesses: BTreeMap<Day, Witness>,
+    pub(super) gone: Gone,
+}
+
+impl Notes {
+    /// Reads the catalog and reports what does not read.
+    pub(super) fn read(catalog: &dyn Partition, report: &mut Report) -> Result<Self> {
+        let mut notes = Self::default();
+        let whole = (Bound::Unbounded, Bound::Unbounded);
+        let visit = &mut |key: &[u8], row: &[u8]| {
+            if notes.row(catalog, key, row, report).is_none() {
+                report.malformed(key);
+            }
+            Step::Continue(())
+        };
+        catalog
+            .scan(whole, Order::Forwards, visit)
+            .map_err(from_kv)?;
+        Ok(notes)
+    }
+
+    /// Looks at a row; `None` if it makes no sense.
+    fn row(
+        &mut self,
+        catalog: &dyn Partition,
+        key: &[u8],
+        first: &[u8],
+        report: &mut Report,
+    ) -> Option<()> {
+        let totals = &mut report.checked.totals;
+        match key::tag_of(key)? {
+            Tag::Subscription => {
+                totals.subscriptions += 1;
+                let (tenant, id) = key::named_of(key)?;
+                let id = SubscriptionId::from_bytes(id.try_into().ok()?);
+                let row = piece::join(catalog, key, first).ok()?;
+                let subscription = read_subscription(tenant, id, &row).ok()?;
+                totals.subscription_versions += subscription.version.0;
+            }
+            Tag::Request => {
+                totals.requests += 1;
+                let (tenant, name) = key::named_of(key)?;
+                std::str::from_utf8(name).ok()?;
+                read_request(tenant, &piece::join(catalog, key, first).ok()?).ok()?;
+            }
+            Tag::Resting => {
+                let (day, last) = (number(&key[1..])?, number(first)?);
+                self.resting
+                    .insert(Day::from_number(day), LogPosition(last));
+            }
+            Tag::Witness => {
+                let day = Day::from_number(number(&key[1..])?);
+                self.witnesses.insert(day, Witness::read(first)?);
+            }
+            // It is noted before the day is made, which a crash may prevent.
+            Tag::FirstDay => {
+                number(first)?;
+            }
+            Tag::Gone => self.gone = Gone::read(catalog).ok()?,
+            Tag::Untimed => {
+                Untimed::read(catalog).ok()?;
+            }
+            Tag::Copying => {
+                let row = piece::join(catalog, key, first).ok()?;
+                let source = read_copying(&row).ok()?.source;
+                report.find(format!("a copy from {source} is not finished"));
+            }
+            Tag::Piece => return piece::has_owner(catalog, key).ok()?.then_some(()),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}

@@ -1,0 +1,318 @@
+//! The partition of a day: whether its rows read, and whether they agree with
+//! each other. One pass over all rows, each with those that it depends on.
+
+use std::ops::Bound;
+
+use super::{Report, catalog::Notes};
+use crate::{
+    domain::{DeliveryId, EventId, SubscriptionId, TenantId},
+    storage::{
+        DueKey, Result, Totals,
+        embedded::{
+            day::{Day, from_kv},
+            key::{self, Tag},
+            kv::{Order, Partition, Step},
+            piece, rest,
+            row::{ContentDigest, DeliveryRow, EventRow, IdempotencyRow, read_attempt},
+        },
+    },
+};
+
+/// A day that is looked at.
+pub(super) struct DayAudit<'a> {
+    day: Day,
+    partition: &'a dyn Partition,
+    notes: &'a Notes,
+    report: &'a mut Report,
+    /// Events whose payload stands apart, and payloads that do.
+    apart: u64,
+    bodies: u64,
+}
+
+impl<'a> DayAudit<'a> {
+    pub(super) fn new(
+        day: Day,
+        partition: &'a dyn Partition,
+        notes: &'a Notes,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            day,
+            partition,
+            notes,
+            report,
+            apart: 0,
+            bodies: 0,
+        }
+    }
+
+    /// Looks at every row; fails where the partition cannot be read on.
+    pub(super) fn run(mut self) -> Result<()> {
+        let whole = (Bound::Unbounded, Bound::Unbounded);
+        let partition = self.partition;
+        let visit = &mut |key: &[u8], row: &[u8]| {
+            if self.row(key, row).is_none() {
+                self.report.malformed(key);
+            }
+            Step::Continue(())
+        };
+        partition
+            .scan(whole, Order::Forwards, visit)
+            .map_err(from_kv)?;
+        if self.bodies > self.apart {
+            let lost = self.bodies - self.apart;
+            self.find(format!("{lost} payloads belong to no event"));
+        }
+        if let Some(witness) = self.notes.witnesses.get(&self.day) {
+            for what in witness.missing_in(partition)? {
+                self.find(format!("has lost {what}, and perhaps more"));
+            }
+        }
+        if let Some(noted) = self.notes.resting.get(&self.day) {
+            let last = rest::last_attempt(partition)?;
+            if last != *noted {
+                self.find(format!(
+                    "is at rest with the last attempt at {}, and has one at {}",
+                    noted.0, last.0
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, what: String) {
+        self.report.find(what);
+    }
+
+    fn totals(&mut self) -> &mut Totals {
+        &mut self.report.checked.totals
+    }
+
+    /// Looks at a row; `None` if it makes no sense.
+    fn row(&mut self, key: &[u8], first: &[u8]) -> Option<()> {
+        match key::tag_of(key)? {
+            Tag::Event => self.event(key, first),
+            Tag::Body => {
+                self.bodies += 1;
+                piece::join(self.partition, key, first).ok()?;
+                Some(())
+            }
+            Tag::Delivery => self.delivery(key, first),
+            Tag::Due => self.place(key, first),
+            Tag::Attempt => self.attempt(key, first),
+            Tag::Idempotency => self.idempotency(key, first),
+            Tag::Piece => piece::has_owner(self.partition, key).ok()?.then_some(()),
+            _ => None,
+        }
+    }
+
+    fn event(&mut self, key: &[u8], first: &[u8]) -> Option<()> {
+        self.totals().events += 1;
+        let (tenant, id) = key::named_of(key)?;
+        let id = EventId::from_bytes(id.try_into().ok()?);
+        let row = piece::join(self.partition, key, first).ok()?;
+        let row = EventRow::read(tenant, id, &row).ok()?;
+        if Day::of_event(id) != self.day {
+            self.find(format!("event {id} is of another day"));
+        }
+        if row.apart {
+            if self.has(&key::body(id)) {
+                self.apart += 1;
+            } else {
+                self.find(format!("event {id} has lost its payload"));
+            }
+        }
+        if let Some(name) = &row.event.idempotency_key
+            && !self.has(&key::idempotency(&row.event.tenant, name))
+        {
+            self.find(format!("the idempotency key of event {id} is not known"));
+        }
+        for (ordinal, subscription) in (0..=u16::MAX).zip(&row.subscriptions) {
+            let delivery = DeliveryId::new(id, ordinal);
+            if !self.has(&key::delivery(*subscription, delivery)) {
+                self.find(format!("delivery {delivery} is missing"));
+            }
+        }
+        Some(())
+    }
+
+    fn delivery(&mut self, key: &[u8], row: &[u8]) -> Option<()> {
+        self.totals().deliveries += 1;
+        let (subscription, id) = key.get(1..)?.split_first_chunk()?;
+        let subscription = SubscriptionId::from_bytes(*subscription);
+        let id = DeliveryId::from_bytes(id.try_into().ok()?);
+        let row = DeliveryRow::read(subscription, id, row).ok()?;
+        match self.event_row(&row.tenant, id.event_id()) {
+            Err(Unreadable) => {}
+            Ok(None) => self.find(format!("delivery {id} has no event")),
+            Ok(Some(event)) => {
+                let goes_to = event.subscriptions.get(usize::from(id.ordinal()));
+                if goes_to != Some(&subscription) {
+                    self.find(format!(
+                        "delivery {id} goes to {subscription}, and its event does not"
+                    ));
+                }
+            }
+        }
+        match row.delivery.due {
+            Some(_) if row.delivery.state.is_settled() => {
+                self.find(format!("delivery {id} is settled and due"));
+            }
+            None if !row.delivery.state.is_settled() => {
+                self.find(format!("delivery {id} is neither settled nor due"));
+            }
+            Some(due) => {
+                let place = DueKey {
+                    due,
+                    delivery_id: id,
+                };
+                if !self.has(&key::due(subscription, place)) {
+                    self.find(format!(
+                        "delivery {id} is due at {due} and stands in no queue"
+                    ));
+                }
+            }
+            None => {}
+        }
+        self.attempts_of(id, &row);
+        Some(())
+    }
+
+    fn attempts_of(&mut self, id: DeliveryId, row: &DeliveryRow) {
+        let (listed, counted) = (row.attempts.len(), row.delivery.attempt_count);
+        if u32::try_from(listed) != Ok(counted) {
+            self.find(format!(
+                "delivery {id} counts {counted} attempts and lists {listed}"
+            ));
+        }
+        if !row.attempts.is_sorted_by(|left, right| left < right) {
+            self.find(format!("delivery {id} lists its attempts in no order"));
+        }
+        for position in &row.attempts {
+            let key = key::attempt(*position);
+            match piece::get(self.partition, &key) {
+                Ok(None) => self.find(format!(
+                    "delivery {id} has lost its attempt at {}",
+                    position.0
+                )),
+                Ok(Some(row)) => {
+                    // One that does not read is found where it stands.
+                    let of = read_attempt(&row).ok().map(|found| found.delivery_id);
+                    if of.is_some_and(|of| of != id) {
+                        self.find(format!(
+                            "delivery {id} lists the attempt at {}, which is of another one",
+                            position.0
+                        ));
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn place(&mut self, key: &[u8], row: &[u8]) -> Option<()> {
+        self.totals().due += 1;
+        let (subscription, place) = key::place_of(key)?;
+        if !row.is_empty() {
+            return None;
+        }
+        let (id, due) = (place.delivery_id, place.due);
+        if self.notes.resting.contains_key(&self.day) {
+            self.find(format!("delivery {id} is due on a day at rest"));
+        }
+        match self.delivery_row(subscription, id) {
+            Ok(None) => self.find(format!("the queue has delivery {id}, which is missing")),
+            Ok(Some(row)) if row.delivery.due != Some(due) => self.find(format!(
+                "the queue has delivery {id} at {due}, when it is not due"
+            )),
+            Ok(Some(_)) | Err(Unreadable) => {}
+        }
+        Some(())
+    }
+
+    fn attempt(&mut self, key: &[u8], first: &[u8]) -> Option<()> {
+        self.totals().attempts += 1;
+        let position = key::position_of(key)?;
+        let row = piece::join(self.partition, key, first).ok()?;
+        let attempt = read_attempt(&row).ok()?;
+        let id = attempt.delivery_id;
+        match self.delivery_row(attempt.subscription_id, id) {
+            Ok(None) => self.find(format!(
+                "the attempt at {} has lost its delivery {id}",
+                position.0
+            )),
+            Ok(Some(row)) if !row.attempts.contains(&position) => self.find(format!(
+                "the attempt at {} is not listed by its delivery {id}",
+                position.0
+            )),
+            Ok(Some(row)) if row.tenant != attempt.tenant => self.find(format!(
+                "the attempt at {} is of another tenant than its delivery {id}",
+                position.0
+            )),
+            Ok(Some(_)) | Err(Unreadable) => {}
+        }
+        Some(())
+    }
+
+    fn idempotency(&mut self, key: &[u8], row: &[u8]) -> Option<()> {
+        self.totals().idempotency_keys += 1;
+        let (tenant, name) = key::named_of(key)?;
+        let name = std::str::from_utf8(name).ok()?;
+        let row = IdempotencyRow::read(row).ok()?;
+        let id = row.first;
+        let mut found = match self.event_row(&tenant, id) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.find(format!(
+                    "an idempotency key names event {id}, which is missing"
+                ));
+                return Some(());
+            }
+            Err(Unreadable) => return Some(()),
+        };
+        if found.apart {
+            // A payload that is lost is found with its event.
+            let Ok(Some(body)) = piece::get(self.partition, &key::body(id)) else {
+                return Some(());
+            };
+            found.event.payload.data = body.into();
+        }
+        let same = found.event.idempotency_key.as_deref() == Some(name)
+            && ContentDigest::of(&found.event) == row.content
+            && u32::try_from(found.subscriptions.len()) == Ok(row.delivery_count);
+        if !same {
+            self.find(format!(
+                "an idempotency key names event {id}, which is another"
+            ));
+        }
+        Some(())
+    }
+
+    /// Whether there is such a row. One that cannot be read is there.
+    fn has(&self, key: &[u8]) -> bool {
+        !matches!(self.partition.get(key), Ok(None))
+    }
+
+    fn event_row(&self, tenant: &TenantId, id: EventId) -> Result<Option<EventRow>, Unreadable> {
+        let row = piece::get(self.partition, &key::event(tenant, id));
+        let row = row.map_err(|_| Unreadable)?;
+        row.map(|row| EventRow::read(tenant.clone(), id, &row))
+            .transpose()
+            .map_err(|_| Unreadable)
+    }
+
+    fn delivery_row(
+        &self,
+        subscription: SubscriptionId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>, Unreadable> {
+        let row = self.partition.get(&key::delivery(subscription, id));
+        let row = row.map_err(|_| Unreadable)?;
+        row.map(|row| DeliveryRow::read(subscription, id, &row))
+            .transpose()
+            .map_err(|_| Unreadable)
+    }
+}
+
+/// Another row cannot be read, which is found where that one stands.
+struct Unreadable;

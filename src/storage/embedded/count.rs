@@ -1,0 +1,83 @@
+//! How much there is of everything, by reading all of it.
+
+use super::{
+    day::{Day, from_kv},
+    key::{self, Tag},
+    kv::{Order, Partition, Step},
+    state::State,
+};
+use crate::storage::{Counts, DayCounts, Result, Totals};
+
+impl State {
+    pub(super) fn counts(&self) -> Result<Counts> {
+        let mut totals = self.catalog_totals()?;
+        let mut days = Vec::new();
+        for day in self.days.all()? {
+            let Some(counts) = self.day_counts(day)? else {
+                continue;
+            };
+            totals.events += counts.events;
+            totals.deliveries += counts.deliveries;
+            totals.due += counts.due;
+            totals.attempts += counts.attempts;
+            totals.idempotency_keys += counts.idempotency_keys;
+            days.push(counts);
+        }
+        Ok(Counts {
+            format: self.format.clone(),
+            totals,
+            days,
+            free: self.days.free().ok(),
+        })
+    }
+
+    /// Whether nothing was ever written to the store.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        let catalog = self.catalog_totals()?;
+        Ok(catalog == Totals::default()
+            && self.days.all()?.is_empty()
+            && self.first_day.lock().is_none()
+            && self.gone.lock().before.is_none())
+    }
+
+    fn catalog_totals(&self) -> Result<Totals> {
+        let versions = self.subscriptions.read().versions();
+        let catalog = self.catalog()?;
+        Ok(Totals {
+            subscriptions: count(&*catalog, Tag::Subscription)?,
+            subscription_versions: versions,
+            requests: count(&*catalog, Tag::Request)?,
+            ..Totals::default()
+        })
+    }
+
+    fn day_counts(&self, day: Day) -> Result<Option<DayCounts>> {
+        let at_rest = self.days.resting(day).is_some();
+        let Some(partition) = self.days.get(day)? else {
+            return Ok(None);
+        };
+        let count = |tag| count(&*partition, tag);
+        Ok(Some(DayCounts {
+            day: day.start(),
+            events: count(Tag::Event)?,
+            deliveries: count(Tag::Delivery)?,
+            due: count(Tag::Due)?,
+            attempts: count(Tag::Attempt)?,
+            idempotency_keys: count(Tag::Idempotency)?,
+            bytes: self.days.size(day)?,
+            at_rest,
+        }))
+    }
+}
+
+fn count(partition: &dyn Partition, tag: Tag) -> Result<u64> {
+    let mut count = 0;
+    let visit = &mut |_: &[u8], _: &[u8]| {
+        count += 1;
+        Step::Continue(())
+    };
+    partition
+        .scan(key::every(tag), Order::Forwards, visit)
+        .map_err(from_kv)?;
+    Ok(count)
+}

@@ -1,0 +1,341 @@
+//! `postrider storage`, run as an operator does: on stores that a real server
+//! filled, and that one serves afterwards.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use postrider::proto::{
+    Attempt, BatchPublishEventsRequest, DeliveryFilter, Event, ListAttemptsRequest,
+    PublishEventRequest, event,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+use crate::support::{
+    Process, Receiver, Reply,
+    process::{binary, subscription},
+    within,
+};
+
+const FJALL: &[(&str, &str)] = &[("POSTRIDER_STORAGE_ENGINE", "fjall")];
+
+/// What a command came to.
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn storage(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .arg("storage")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(arguments: &[&str]) -> Ran {
+    let ran = within("the command to end", storage(arguments).output()).await;
+    let output = ran.unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+async fn succeed(arguments: &[&str]) -> Ran {
+    let ran = run(arguments).await;
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+    ran
+}
+
+async fn copy(from: &str, to: &str) -> Ran {
+    succeed(&["copy", "--from", from, "--to", to]).await
+}
+
+/// What a store holds, but for what its engine makes of it.
+async fn holds(url: &str) -> Value {
+    let ran = succeed(&["stats", url, "--json"]).await;
+    let mut holds: Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
+    let fields = holds.as_object_mut().expect("it is an object");
+    for own in ["store", "format", "bytes", "bytes_free", "days"] {
+        fields.remove(own).expect(own);
+    }
+    holds
+}
+
+async fn publish_keyed(server: &Process) -> (String, bool) {
+    let request = PublishEventRequest {
+        event: Some(Event {
+            r#type: "order.keyed".to_owned(),
+            payload: Some(event::Payload::Data("{}".into())),
+            idempotency_key: "key-1".to_owned(),
+            ..Default::default()
+        }),
+    };
+    let reply = server.events().publish_event(request).await.unwrap();
+    let reply = reply.into_inner();
+    (reply.event_id, reply.duplicate)
+}
+
+async fn attempts_of(server: &Process, event_id: &str) -> Vec<Attempt> {
+    let request = ListAttemptsRequest {
+        filter: Some(DeliveryFilter {
+            event_id: event_id.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let reply = server.deliveries().list_attempts(request).await;
+    reply.unwrap().into_inner().attempts
+}
+
+/// A store with this many events that wait for tomorrow.
+async fn waiting(data: &Path, variables: &[(&str, &str)], batches: usize) {
+    let server = Process::start_with(data, variables).await;
+    let target = subscription("http://127.0.0.1:9/".to_owned(), &[1_000]);
+    server.subscribe(target).await;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let tomorrow = prost_types::Timestamp {
+        seconds: (now + 86_400).cast_signed(),
+        nanos: 0,
+    };
+    let event = Event {
+        r#type: "order.late".to_owned(),
+        payload: Some(event::Payload::Data("{\"n\":1}".into())),
+        deliver_after: Some(tomorrow),
+        ..Default::default()
+    };
+    for _ in 0..batches {
+        let request = BatchPublishEventsRequest {
+            events: vec![event.clone(); 1_000],
+        };
+        let reply = server.events().batch_publish_events(request).await;
+        reply.unwrap();
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_goes_to_another_engine_and_back_and_is_served_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let url = |engine: &str, name: &str| format!("{engine}:{}", path(name).display());
+    let open = Arc::new(AtomicBool::new(false));
+    let may = open.clone();
+    let receiver = Receiver::start(move |request, _| {
+        let now = request.path == "/now" || may.load(Ordering::Relaxed);
+        Reply::status(if now { 204 } else { 503 })
+    })
+    .await;
+    let server = Process::start(&path("first")).await;
+    server
+        .subscribe(subscription(receiver.url("/now"), &[]))
+        .await;
+    server
+        .subscribe(subscription(receiver.url("/later"), &[200; 50]))
+        .await;
+    let (event_id, _) = publish_keyed(&server).await;
+    receiver.wait_for(3).await;
+    server.stop().await;
+
+    copy(&url("sled", "first"), &url("fjall", "second")).await;
+    copy(&url("fjall", "second"), &url("sled", "third")).await;
+    let first = holds(&url("sled", "first")).await;
+    assert_eq!(first["due"], 1, "{first}");
+    for (engine, name) in [("fjall", "second"), ("sled", "third")] {
+        assert_eq!(holds(&url(engine, name)).await, first);
+        let checked = succeed(&["check", &url(engine, name)]).await;
+        assert!(checked.stdout.contains(": sound"), "{}", checked.stdout);
+    }
+
+    open.store(true, Ordering::Relaxed);
+    for (engine, name, variables) in [("fjall", "second", FJALL), ("sled", "third", &[])] {
+        let before = receiver.received().len();
+        let server = Process::start_with(&path(name), variables).await;
+        let requests = receiver.wait_for(before + 1).await;
+        let last = &requests[before];
+        assert_eq!(last.path, "/later");
+        assert_eq!(last.header("webhook-id"), event_id);
+        let repeated = publish_keyed(&server).await;
+        assert_eq!(repeated, (event_id.clone(), true));
+        let attempts = attempts_of(&server, &event_id).await;
+        assert!(attempts.len() >= 3, "{attempts:?}");
+        server.stop().await;
+        succeed(&["check", &url(engine, name)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_killed_goes_on_and_is_not_served_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("a"), folder.path().join("b"));
+    waiting(&source, FJALL, 6).await;
+    let from = format!("fjall:{}", source.display());
+    let to = format!("sled:{}", target.display());
+    let arguments = ["copy", "--from", &from, "--to", &to];
+    for _ in 0..2 {
+        let mut copying = storage(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(copying.stderr.take().unwrap()).lines();
+        // With the second chunk it is noted that the first one is there.
+        let arrived = async {
+            let mut chunks = 0;
+            while chunks < 2 {
+                let line = lines.next_line().await.unwrap();
+                let line = line.expect("it tells of progress before it ends");
+                chunks += usize::from(line.contains(" %: "));
+            }
+        };
+        within("two chunks", arrived).await;
+        copying.kill().await.unwrap();
+        let served = Process::start_under(&[], &target, &[]).await;
+        let log = served.err().expect("a part of a store is not served");
+        assert!(log.contains("holds a part of fjall:"), "{log}");
+        let refused = run(&["stats", &to]).await;
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.stderr.contains("goes on where it stopped"));
+    }
+    let resumed = copy(&from, &to).await;
+    assert!(
+        resumed.stderr.contains("going on after"),
+        "{}",
+        resumed.stderr
+    );
+    let expected = holds(&from).await;
+    assert_eq!(
+        (&expected["events"], &expected["due"]),
+        (&6_000.into(), &6_000.into())
+    );
+    assert_eq!(holds(&to).await, expected);
+    succeed(&["check", &to]).await;
+    Process::start(&target).await.stop().await;
+
+    let again = run(&arguments).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("in use already"), "{}", again.stderr);
+}
+
+#[tokio::test]
+async fn a_store_that_is_served_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let url = format!("sled:{}", folder.path().display());
+    let elsewhere = format!("fjall:{}", folder.path().join("copy").display());
+    for arguments in [
+        &["stats", &url][..],
+        &["check", &url],
+        &["copy", "--from", &url, "--to", &elsewhere],
+    ] {
+        let refused = run(arguments).await;
+        assert_eq!(refused.code, Some(1), "{arguments:?}");
+        let why = "is in use by another process";
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    server.stop().await;
+    // Without a URL, the configured one.
+    let stats = storage(&["stats"])
+        .env("POSTRIDER_STORAGE_DATA_DIR", folder.path())
+        .output();
+    assert!(stats.await.unwrap().status.success());
+}
+
+#[tokio::test]
+async fn what_names_no_store_is_refused_with_what_would() {
+    let refused = run(&["copy", "--from", "data", "--to", "fjall:b"]).await;
+    assert!(refused.stderr.contains("must be sled:PATH or fjall:PATH"));
+    let refused = run(&["stats", "fjall:/nowhere/at/all"]).await;
+    assert_eq!(
+        refused.stderr,
+        "postrider: there is no store in /nowhere/at/all\n"
+    );
+    let refused = run(&["check", "postgres://me:hush@127.0.0.1/events"]).await;
+    assert_ne!(refused.code, Some(0));
+    assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_check_names_what_is_damaged_and_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    for (engine, variables) in [("sled", &[][..]), ("fjall", FJALL)] {
+        let sound = folder.path().join(engine);
+        waiting(&sound, variables, 1).await;
+        let damaged = folder.path().join(format!("{engine}-damaged"));
+        let url = format!("{engine}:{}", damaged.display());
+        for number in 0..8 {
+            let _ = fs::remove_dir_all(&damaged);
+            copy_folder(&sound, &damaged);
+            let day = only_day(&damaged);
+            if number == 0 {
+                fs::remove_dir_all(&day).unwrap();
+            } else {
+                damage(&day, number);
+            }
+            let checked = run(&["check", &url]).await;
+            let text = format!("{number}: {}{}", checked.stdout, checked.stderr);
+            // Not every byte means something, and sled takes what follows some
+            // damage for a write that was cut off.
+            assert!(matches!(checked.code, Some(0 | 1)), "{text}");
+            assert!(!text.contains("panicked at"), "{text}");
+            let named = checked.stdout.contains(&day.display().to_string());
+            assert_eq!(checked.code == Some(1), named, "{text}");
+            if number < 2 {
+                assert!(named, "{text}");
+            }
+        }
+    }
+}
+
+fn only_day(store: &Path) -> PathBuf {
+    let mut days = fs::read_dir(store.join("days")).unwrap();
+    days.next().unwrap().unwrap().path()
+}
+
+/// Flips bytes in the largest file: all of them, or a few here and there.
+fn damage(day: &Path, number: usize) {
+    let largest = files(day).into_iter().max_by_key(|(_, size)| *size);
+    let (path, _) = largest.unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let length = bytes.len();
+    if number == 1 {
+        bytes[..length / 8].reverse();
+        bytes[length / 8..].fill(0x5a);
+    } else {
+        for byte in bytes.iter_mut().skip(number * 997).step_by(length / number) {
+            *byte ^= 0x5a;
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let below = |entry: fs::DirEntry| {
+        if entry.file_type().unwrap().is_dir() {
+            files(&entry.path())
+        } else {
+            vec![(entry.path(), entry.metadata().unwrap().len())]
+        }
+    };
+    entries.flat_map(below).collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for (path, _) in files(from) {
+        let to = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(path, to).unwrap();
+    }
+}
