@@ -3,7 +3,9 @@
 //! however that ends.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::Write,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
@@ -240,16 +242,27 @@ impl User {
 }
 
 /// A command that says nothing and reads nothing.
-fn command(program: impl AsRef<std::ffi::OsStr>, user: Option<User>) -> Command {
-    let mut command = Command::new(program);
+///
+/// Another program changes the user. To do so here would take a fork of the
+/// tests' own process, which for a while would hold whatever file another test
+/// has locked and lets go of.
+fn command(program: impl AsRef<OsStr>, user: Option<User>) -> Command {
+    let mut command = match user {
+        None => Command::new(program),
+        Some(User { uid, gid }) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args([format!("--reuid={uid}"), format!("--regid={gid}")])
+                .args(["--clear-groups", "--"])
+                .arg(program);
+            command
+        }
+    };
     command
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if let Some(user) = user {
-        command.uid(user.uid).gid(user.gid);
-    }
     command
 }
 
