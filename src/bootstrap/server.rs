@@ -153,6 +153,7 @@ impl Server {
     pub async fn stop(self, deadline: Duration) {
         let deadline = Deadline::within(deadline);
         self.draining.cancel();
+        self.store.hand_over();
         let left = deadline.left().saturating_sub(CLOSING);
         let calls = self.grpc.abort_handle();
         let finish_calls = async {

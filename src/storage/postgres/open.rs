@@ -112,10 +112,11 @@ pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn E
 }
 
 async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, Error> {
-    let connections = Connections::to(&settings.url, settings.connections)?;
+    let own = settings.connections / 2;
     let state = Arc::new(State {
         clock,
-        connections,
+        connections: Connections::to(&settings.url, settings.connections - own)?,
+        own: Connections::to(&settings.url, own)?,
         days: Days::default(),
         ownership: Ownership::new(member()?),
         health: watch::Sender::new(Health::Writable),

@@ -68,14 +68,14 @@ impl Engine for Store {
         self.keeper.close();
         self.state.leaving.cancel();
         self.keeper.wait().await;
-        self.state.connections.close();
+        self.state.disconnect();
     }
 }
 
 /// Nothing goes on once the owner is gone. The lease ends by itself.
 impl Drop for Store {
     fn drop(&mut self) {
-        self.state.connections.close();
+        self.state.disconnect();
         self.state.closing.cancel();
         self.state.leaving.cancel();
     }

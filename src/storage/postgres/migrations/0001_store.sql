@@ -111,7 +111,9 @@ INSERT INTO log VALUES (0, NULL, 0);
 -- and what it records afterwards is refused.
 CREATE TABLE member (
     id uuid PRIMARY KEY,
-    until timestamptz NOT NULL
+    until timestamptz NOT NULL,
+    -- It takes no more shards, and gives those it has.
+    retiring boolean NOT NULL DEFAULT false
 );
 
 CREATE TABLE shard_lease (
