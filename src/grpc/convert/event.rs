@@ -133,7 +133,7 @@ fn from_payload(
         }
         Some(Sent::Data(data)) => fields.check("data", Payload::new(data, content_type?)),
         Some(Sent::Json(value)) => {
-            let data = fields.check("json", json::from_value(value));
+            let data = fields.check("json", json::from_value(&value));
             let content_type = content_type?;
             if !content_type.is_json() {
                 fields.add("content_type", "must be a JSON type where json is set");
