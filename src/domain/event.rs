@@ -63,7 +63,7 @@ impl FromStr for ContentType {
             Ok(Self(Arc::from(text)))
         } else {
             Err(Invalid::new(
-                "must be a media type such as \"application/json\", at most 255 characters",
+                "must be a media type such as \"application/json\", at most 255 bytes",
             ))
         }
     }

@@ -9,8 +9,7 @@ const MAX_LENGTH: usize = 128;
 const RESERVED_PREFIX: &str = "postrider.";
 const MAX_PATTERNS: usize = 100;
 
-/// What happened: parts of `[A-Za-z0-9_-]` joined by dots, at most 128
-/// characters.
+/// What happened: parts of `[A-Za-z0-9_-]` joined by dots, at most 128 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(Arc<str>);
 
@@ -48,7 +47,7 @@ impl FromStr for EventType {
         }
         if text.len() > MAX_LENGTH {
             return Err(Invalid::new(format!(
-                "must be at most {MAX_LENGTH} characters, is {}",
+                "must be at most {MAX_LENGTH} bytes, is {}",
                 text.len()
             )));
         }
@@ -115,7 +114,7 @@ impl FromStr for EventPattern {
         pattern.map_err(|_| {
             Invalid::new(
                 "must be an event type (\"order.created\"), a prefix (\"order.*\") or \"*\", \
-                 at most 128 characters of [A-Za-z0-9_.-]",
+                 at most 128 bytes of [A-Za-z0-9_.-]",
             )
         })
     }

@@ -43,7 +43,7 @@ impl FromStr for EndpointUrl {
         }
         if text.len() > MAX_LENGTH {
             return Err(Invalid::new(format!(
-                "must be at most {MAX_LENGTH} characters, is {}",
+                "must be at most {MAX_LENGTH} bytes, is {}",
                 text.len()
             )));
         }

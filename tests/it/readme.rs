@@ -1,4 +1,5 @@
-//! README.md shows the receivers that the tests run, and its tour cannot hang.
+//! README.md shows the receivers that the tests run, its tour cannot hang, and
+//! the protos tell limits as they are held.
 
 use std::{fs, path::Path};
 
@@ -19,6 +20,19 @@ fn the_readme_shows_the_receivers_as_they_are() {
     ] {
         let shown = readme.contains(&read(&format!("tests/receivers/{file}")));
         assert!(shown, "README.md shows another tests/receivers/{file}");
+    }
+}
+
+/// Limits are held in bytes, so a promise of characters would be a lie.
+#[test]
+fn the_protos_tell_lengths_in_bytes() {
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/postrider/v1");
+    for proto in fs::read_dir(protos).expect("the folder can be read") {
+        let path = proto.expect("the folder can be listed").path();
+        let text = fs::read_to_string(&path).expect("a proto can be read");
+        // Ids are no limits.
+        let text = text.replace("followed by 26 characters", "");
+        assert!(!text.contains("characters"), "{}", path.display());
     }
 }
 
