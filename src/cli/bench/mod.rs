@@ -61,9 +61,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "in_flight")]
     publish_only: bool,
     /// Loads the server at this URL instead of starting one; it must be allowed
-    /// to call 127.0.0.1.
+    /// to call 127.0.0.1. Several, which have to share a store, get the same
+    /// share of the connections.
     #[arg(long, value_name = "URL")]
-    target: Option<String>,
+    target: Vec<String>,
     /// Process of the server at --target, for its CPU time and memory.
     #[arg(long, value_name = "PID", requires = "target")]
     server_pid: Option<u32>,
@@ -74,6 +75,9 @@ pub struct Args {
     /// Does not measure the bare limit.
     #[arg(long)]
     skip_limit: bool,
+    /// Has the receiver wait before it answers.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "0s")]
+    answer_after: Duration,
     /// Lets the receiver accept deliveries without verifying them.
     #[arg(long)]
     no_verify: bool,

@@ -25,7 +25,8 @@ pub(super) const SECRET: &str = "whsec_cG9zdHJpZGVyLWJlbmNoLW5vdC1hLXNlY3JldA=="
 pub(super) struct Rig {
     server: Option<Server>,
     server_pid: Option<u32>,
-    target: Endpoint,
+    /// One, or several that share a store.
+    targets: Vec<Endpoint>,
     data_dir: Option<PathBuf>,
     receiver: Option<Receiver>,
     subscriptions: Vec<String>,
@@ -35,15 +36,17 @@ pub(super) struct Rig {
 impl Rig {
     /// Starts what was not given.
     pub(super) async fn start(args: &Args) -> anyhow::Result<Self> {
-        let mut rig = match &args.target {
-            Some(target) => Self::around(target, args)?,
-            None => Self::own(args).await?,
+        let mut rig = if args.target.is_empty() {
+            Self::own(args).await?
+        } else {
+            Self::around(args)?
         };
         if !args.publish_only {
+            let delay = format!("--delay={}ms", args.answer_after.as_millis());
             let verify: &[&str] = if args.no_verify {
-                &["--no-verify"]
+                &[&delay, "--no-verify"]
             } else {
-                &["--secret", SECRET]
+                &[&delay, "--secret", SECRET]
             };
             rig.receiver = Some(Receiver::start(verify).await?);
         }
@@ -68,9 +71,9 @@ impl Rig {
     /// Opens so many connections.
     pub(super) async fn connect(&self, connections: usize) -> anyhow::Result<Vec<Channel>> {
         let mut channels = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            let channel = self.target.connect().await;
-            channels.push(channel.with_context(|| format!("no server at {}", self.target.uri()))?);
+        for target in self.targets.iter().cycle().take(connections) {
+            let channel = target.connect().await;
+            channels.push(channel.with_context(|| format!("no server at {}", target.uri()))?);
         }
         Ok(channels)
     }
@@ -81,7 +84,7 @@ impl Rig {
             return Ok(());
         };
         let in_flight = args.in_flight.unwrap_or(args.concurrency).clamp(1, 1024);
-        let mut client = SubscriptionServiceClient::new(self.target.connect().await?);
+        let mut client = self.client().await?;
         for path in 0..args.fan_out {
             let subscription = Subscription {
                 url: format!("{}/{path}", receiver.url()),
@@ -116,7 +119,7 @@ impl Rig {
     }
 
     async fn unsubscribe(&mut self) -> anyhow::Result<()> {
-        let mut client = SubscriptionServiceClient::new(self.target.connect().await?);
+        let mut client = self.client().await?;
         for id in self.subscriptions.drain(..) {
             let request = DeleteSubscriptionRequest {
                 id,
@@ -125,6 +128,11 @@ impl Rig {
             client.delete_subscription(request).await?;
         }
         Ok(())
+    }
+
+    async fn client(&self) -> anyhow::Result<SubscriptionServiceClient<Channel>> {
+        let channel = self.connect(1).await?.remove(0);
+        Ok(SubscriptionServiceClient::new(channel))
     }
 
     async fn own(args: &Args) -> anyhow::Result<Self> {
@@ -142,7 +150,7 @@ impl Rig {
         let server = Server::start(&data_dir, address).await?;
         Ok(Self {
             server_pid: server.pid(),
-            target: endpoint(&url_of(server.address()))?,
+            targets: vec![endpoint(&url_of(server.address()))?],
             server: Some(server),
             data_dir: Some(data_dir),
             receiver: None,
@@ -151,11 +159,15 @@ impl Rig {
         })
     }
 
-    fn around(target: &str, args: &Args) -> anyhow::Result<Self> {
+    fn around(args: &Args) -> anyhow::Result<Self> {
         Ok(Self {
             server: None,
             server_pid: args.server_pid,
-            target: endpoint(target)?,
+            targets: args
+                .target
+                .iter()
+                .map(|url| endpoint(url))
+                .collect::<Result<_, _>>()?,
             data_dir: args.data_dir.clone(),
             receiver: None,
             subscriptions: Vec::new(),
