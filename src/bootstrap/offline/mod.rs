@@ -12,13 +12,13 @@ pub use url::StoreUrl;
 
 pub use crate::{
     domain::Timestamp,
-    storage::{Checked, Counts, DayCounts, Finding, Progress, Totals, embedded::Found},
+    storage::{Checked, Counts, DayCounts, Finding, Found, Progress, Totals},
 };
 
 use super::SystemClock;
 use crate::{
     config::EngineName,
-    storage::{ChunkSize, CopyError, Engine, copy, embedded},
+    storage::{ChunkSize, CopyError, Engine, Purpose, copy, embedded},
 };
 
 /// Much enough that a sync costs little, and little enough to be held twice.
@@ -37,7 +37,7 @@ pub async fn copy_store(
     if from.name() == to.name() {
         bail!("{from} is to be copied into itself; name another store to copy into");
     }
-    let source = open(from, embedded::Purpose::Read).await?;
+    let source = open(from, Purpose::Read).await?;
     let copied = copy_into(&*source, from, to, report).await;
     source.close().await;
     copied
@@ -49,7 +49,7 @@ async fn copy_into(
     to: &StoreUrl,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Totals> {
-    let target = open(to, embedded::Purpose::CopyInto).await?;
+    let target = open(to, Purpose::CopyInto).await?;
     let copied = copy(source, &from.name(), &*target, CHUNK, report).await;
     target.close().await;
     copied.map_err(|error| match error {
@@ -61,7 +61,7 @@ async fn copy_into(
 
 /// Counts everything that is in a store.
 pub async fn count_store(url: &StoreUrl) -> Result<Counts> {
-    let store = open(url, embedded::Purpose::Read).await?;
+    let store = open(url, Purpose::Read).await?;
     let counts = store.counts().await;
     store.close().await;
     counts.with_context(|| format!("cannot read {url}"))
@@ -78,7 +78,7 @@ pub async fn check_store(url: &StoreUrl, found: Found) -> Result<Checked> {
 }
 
 /// Opens a store of any engine.
-async fn open(url: &StoreUrl, purpose: embedded::Purpose) -> Result<Arc<dyn Engine>> {
+async fn open(url: &StoreUrl, purpose: Purpose) -> Result<Arc<dyn Engine>> {
     match url {
         StoreUrl::Embedded { engine, dir } => {
             let clock = Arc::new(SystemClock);
