@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use postrider::cli::Cli;
+use postrider::cli::{Cli, exit_code};
 
 /// The system's allocator gives memory back slowly under many small buffers.
 #[global_allocator]
@@ -29,5 +29,5 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "where a program says why it failed")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("postrider: {error:#}");
-    ExitCode::FAILURE
+    exit_code(error)
 }

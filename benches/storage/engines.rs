@@ -6,9 +6,13 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 use postrider::storage::{
     Engine,
     embedded::{self, Adapter, Disk, Settings},
+    postgres,
 };
 
-use crate::load::{self, MonotonicClock};
+use crate::{
+    cluster::{Cluster, Fsync, connect},
+    load::{self, MonotonicClock},
+};
 
 /// What came of one run.
 pub struct Run {
@@ -22,24 +26,30 @@ pub struct Run {
 pub enum Contender {
     Embedded(Adapter),
     Memory,
+    Postgres,
 }
 
 impl Contender {
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::Embedded(Adapter::Sled),
         Self::Embedded(Adapter::Fjall),
         Self::Memory,
+        Self::Postgres,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Embedded(adapter) => adapter.name(),
             Self::Memory => "memory",
+            Self::Postgres => "postgres",
         }
     }
 
     /// Puts load on a new store.
     pub async fn measure(self, complete: bool) -> Run {
+        if let Self::Postgres = self {
+            return measure_postgres(complete).await;
+        }
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let clock = Arc::new(MonotonicClock::default());
         let engine = self.open(dir.path(), clock.clone()).await;
@@ -61,9 +71,29 @@ impl Contender {
                 };
                 embedded::open(settings, clock).await
             }
-            Self::Memory => embedded::open_in_memory(&Disk::default(), clock).await,
+            Self::Memory | Self::Postgres => {
+                embedded::open_in_memory(&Disk::default(), clock).await
+            }
         };
         opened.unwrap()
+    }
+}
+
+/// A cluster of its own, which syncs, and is gone afterwards.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+async fn measure_postgres(complete: bool) -> Run {
+    let cluster = Cluster::start(Fsync::On);
+    let (url, text_url) = cluster.database().await;
+    let clock = Arc::new(MonotonicClock::default());
+    let engine = postgres::open(postgres::Settings::new(url), clock.clone()).await;
+    let engine = engine.unwrap();
+    let load = load::put_on(&engine, &clock, complete).await;
+    engine.close().await;
+    let size = "SELECT pg_database_size(current_database())";
+    let size = connect(&text_url).await.query_one(size, &[]).await.unwrap();
+    Run {
+        per_second: load.per_second,
+        bytes_per_event: size.get::<_, i64>(0) as f64 / load.events,
     }
 }
 

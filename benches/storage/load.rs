@@ -149,7 +149,7 @@ fn succeeded(delivery: DeliveryId, now: Timestamp) -> AttemptRecord {
     AttemptRecord {
         attempt,
         revision: 0,
-        due: now,
+        due: delivery.time(),
         next: Next::Succeed,
         now,
     }

@@ -10,6 +10,9 @@
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 mod bare_log;
+#[path = "../../tests/it/support/cluster.rs"]
+#[expect(dead_code, reason = "tests need more of it")]
+mod cluster;
 mod engines;
 mod load;
 

@@ -4,10 +4,13 @@
 
 mod descriptors;
 mod lifecycle;
+mod migrate;
 pub mod offline;
 mod retention;
 mod server;
 mod source;
+mod store;
 
+pub use migrate::{Pending, check, migrate};
 pub use server::{Server, serve};
 pub use source::{SystemClock, SystemRandom};

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SystemClock, SystemRandom, descriptors,
     lifecycle::{Deadline, Signals},
-    retention,
+    retention, store,
 };
 use crate::{
-    config::{Config, EngineName},
+    config::Config,
     control::Control,
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
-    storage::{Engine, Health, embedded},
+    storage::{Engine, Health},
     telemetry,
 };
 
@@ -68,15 +68,7 @@ impl Server {
         descriptors::raise(config.delivery.max_in_flight);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
-        let settings = embedded::Settings {
-            adapter: match config.storage.engine {
-                EngineName::Sled => embedded::Adapter::Sled,
-                EngineName::Fjall => embedded::Adapter::Fjall,
-            },
-            dir: config.storage.data_dir.clone(),
-            cache_bytes: config.storage.cache_size,
-        };
-        let store = embedded::open(settings, clock.clone()).await?;
+        let (store, place) = store::open(&config.storage, clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -119,7 +111,7 @@ impl Server {
             draining.clone(),
             settings,
         ));
-        tracing::info!(%address, data_dir = %config.storage.data_dir.display(), "listening");
+        tracing::info!(%address, store = %place, "listening");
         Ok(Self {
             address,
             store,
@@ -161,6 +153,7 @@ impl Server {
     pub async fn stop(self, deadline: Duration) {
         let deadline = Deadline::within(deadline);
         self.draining.cancel();
+        self.store.hand_over();
         let left = deadline.left().saturating_sub(CLOSING);
         let calls = self.grpc.abort_handle();
         let finish_calls = async {

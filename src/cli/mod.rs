@@ -13,12 +13,14 @@ mod duration;
 mod figure;
 mod interrupt;
 mod latency;
+mod migrate;
 mod serve;
 mod stamp;
 
 use clap::{Parser, Subcommand};
 
 pub use config::ConfigArgs;
+pub use migrate::{MigrateArgs, exit_code};
 pub use serve::ServeArgs;
 
 use crate::bootstrap;
@@ -37,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Runs the server until SIGTERM or Ctrl-C.
     Serve(ServeArgs),
+    /// Brings the schema of the database up to date.
+    Migrate(MigrateArgs),
     /// Shows the configuration.
     Config(ConfigArgs),
     /// Shows events on their way, and keeps serving until Ctrl-C.
@@ -55,6 +59,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(args) => bootstrap::serve(args.load()?.config).await,
+            Command::Migrate(args) => args.run().await,
             Command::Config(args) => args.run(),
             Command::Demo(args) => demo::run(args).await,
             Command::Storage(args) => storage::run(args).await,

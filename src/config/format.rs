@@ -15,6 +15,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub(super) trait Format {
     /// The type.
     type Value;
+    /// Whether a text that is no value is not to be shown either.
+    const IS_SECRET: bool = false;
     /// The value that the text stands for, if it is one and within the bounds.
     fn parse(text: &str) -> Option<Self::Value>;
     /// The value as TOML.
@@ -36,10 +38,16 @@ pub enum EngineName {
     Sled,
     /// fjall, embedded.
     Fjall,
+    /// PostgreSQL, shared by any number of processes.
+    Postgres,
 }
 
 impl Named for EngineName {
-    const ALL: &[(&'static str, Self)] = &[("sled", Self::Sled), ("fjall", Self::Fjall)];
+    const ALL: &[(&'static str, Self)] = &[
+        ("sled", Self::Sled),
+        ("fjall", Self::Fjall),
+        ("postgres", Self::Postgres),
+    ];
 }
 
 /// Shape of the log's lines.
@@ -224,7 +232,7 @@ impl Format for Filter {
     }
 }
 
-fn quoted(value: impl Display) -> String {
+pub(super) fn quoted(value: impl Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Error, Key, Source, closest::closest};
+use super::{Config, EngineName, Error, Key, Source, closest::closest};
 
 const DEFAULT_FILE: &str = "postrider.toml";
 const FILE_VARIABLE: &str = "POSTRIDER_CONFIG";
@@ -173,24 +173,52 @@ impl Layers {
             self.loaded.sources.insert(path, source);
         } else {
             let expected = (key.expected)();
-            self.problem(&source, &format!("{path} is {text:?}, must be {expected}"));
+            let found = if key.is_secret {
+                String::new()
+            } else {
+                format!(" is {text:?},")
+            };
+            self.problem(&source, &format!("{path}{found} must be {expected}"));
         }
     }
 
     /// What only the values together show.
     fn check(&mut self) {
-        let limits = &self.loaded.config.limits;
-        if limits.max_batch_size < limits.max_payload_size {
-            let sources = &self.loaded.sources;
-            let set = ["limits.max_payload_size", "limits.max_batch_size"]
-                .iter()
-                .find_map(|path| sources.get(*path));
-            let source = set.unwrap_or(&Source::Default).clone();
-            self.problem(
-                &source,
+        let Config {
+            limits, storage, ..
+        } = &self.loaded.config;
+        let is_shared = storage.engine == EngineName::Postgres;
+        let too_large = limits.max_batch_size < limits.max_payload_size;
+        let no_url = is_shared && storage.url.is_empty();
+        let no_use = !is_shared && !storage.url.is_empty();
+        if too_large {
+            self.conflict(
+                &["limits.max_payload_size", "limits.max_batch_size"],
                 "limits.max_payload_size must be at most limits.max_batch_size",
             );
         }
+        if no_url {
+            self.conflict(
+                &["storage.engine"],
+                "storage.engine is \"postgres\", which needs storage.url, the URL of the database; \
+                 set it by POSTRIDER_STORAGE_URL",
+            );
+        }
+        if no_use {
+            self.conflict(
+                &["storage.url"],
+                "storage.url names a database, which only storage.engine = \"postgres\" uses; \
+                 set that, or leave the URL out",
+            );
+        }
+    }
+
+    /// A problem of values together, told of the first that somebody set.
+    fn conflict(&mut self, paths: &[&str], what: &str) {
+        let sources = &self.loaded.sources;
+        let set = paths.iter().find_map(|path| sources.get(*path));
+        let source = set.unwrap_or(&Source::Default).clone();
+        self.problem(&source, what);
     }
 
     fn unknown_section(&mut self, name: &str, source: &Source) {

@@ -14,6 +14,8 @@ pub struct Key {
     pub default: fn() -> String,
     /// Which values it takes, as the end of "must be ...".
     pub expected: fn() -> String,
+    /// Whether its values are not to be shown.
+    pub is_secret: bool,
 }
 
 impl Key {
@@ -81,6 +83,7 @@ macro_rules! section {
                     about: concat!($($doc),+).trim_ascii(),
                     default: || <$Format>::write(&$default),
                     expected: <$Format>::expected,
+                    is_secret: <$Format>::IS_SECRET,
                 },)+];
                 KEYS
             }

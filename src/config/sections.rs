@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    EngineName, LogFormat, Section,
+    DatabaseUrl, EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
+    secret::Database,
     section::section,
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
@@ -71,14 +72,20 @@ section! {
 section! {
     /// Where events are kept.
     struct Storage in "storage" {
-        /// The storage engine. A store remembers which one wrote it, and another
-        /// one refuses it.
+        /// The storage engine. An embedded store remembers which one wrote it, and
+        /// another one refuses it. `postgres` keeps everything in a database that
+        /// any number of processes share.
         engine: EngineName as Choice<EngineName> = EngineName::Sled,
-        /// Directory of the store; it is created if it is missing, and belongs to
-        /// one process at a time.
+        /// Directory of an embedded store; it is created if it is missing, and
+        /// belongs to one process at a time.
         data_dir: PathBuf as Path = PathBuf::from("./data"),
-        /// Memory for the pages of the store.
+        /// Memory for the pages of an embedded store.
         cache_size: u64 as Size<u64, MIB, { 64 * GIB }> = 64 * MIB,
+        /// The database of the engine `postgres`: PostgreSQL 15 or newer. Holds a
+        /// password as a rule, so it is better set by the environment.
+        url: DatabaseUrl as Database = DatabaseUrl::default(),
+        /// Most connections that this process opens to the database.
+        connections: usize as Count<usize, 8, 1_000> = 16,
         /// How long events are kept, with their deliveries and attempts; then
         /// they go a whole day (UTC) at a time. A day in which a delivery is
         /// still pending is kept until that is settled. At least a day more

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{Config, Loaded};
 
 /// The effective configuration as TOML that can be used as a file, each value
-/// with its source.
+/// with its source. Passwords are left out of it.
 pub fn effective(loaded: &Loaded) -> String {
     let mut text = "# Effective configuration. It can be used as a file.\n".to_owned();
     for section in loaded.config.sections() {
@@ -94,6 +94,8 @@ mod tests {
         engine = "sled"  # default
         data_dir = "./data"  # default
         cache_size = "64MiB"  # default
+        url = ""  # default
+        connections = 16  # default
         retention = "30d"  # default
 
         [limits]

@@ -150,6 +150,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Counts the changes of what this process owns.
     fn ownership(&self) -> watch::Receiver<u64>;
 
+    /// Starts nothing more and gives the queues to other processes, each as
+    /// soon as nothing in it is under way. There is no way back. Where no other
+    /// process could own them nothing changes.
+    fn hand_over(&self);
+
     /// Returns up to `limit` subscriptions after one, in the order of their
     /// ids, whose queues this process owns and have deliveries waiting. Its cost depends on the number of
     /// subscriptions, not of deliveries.

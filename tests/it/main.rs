@@ -21,6 +21,7 @@ mod lifecycle;
 mod powercut;
 mod readme;
 mod receivers;
+mod shared_store;
 mod source;
 mod storage;
 mod storage_commands;

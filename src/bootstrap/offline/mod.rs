@@ -16,9 +16,9 @@ pub use crate::{
 };
 
 use super::SystemClock;
-use crate::{
-    config::EngineName,
-    storage::{ChunkSize, CopyError, Engine, Purpose, copy, embedded},
+use crate::storage::{
+    ChunkSize, CopyError, Engine, Purpose, copy,
+    embedded::{self, Adapter},
 };
 
 /// Much enough that a sync costs little, and little enough to be held twice.
@@ -70,8 +70,8 @@ pub async fn count_store(url: &StoreUrl) -> Result<Counts> {
 /// Reads everything in a store and tells what should not be so.
 pub async fn check_store(url: &StoreUrl, found: Found) -> Result<Checked> {
     match url {
-        StoreUrl::Embedded { engine, dir } => {
-            Ok(embedded::check(settings(*engine, dir), found).await?)
+        StoreUrl::Embedded { adapter, dir } => {
+            Ok(embedded::check(settings(*adapter, dir), found).await?)
         }
         StoreUrl::Postgres(_) => no_postgres(),
     }
@@ -80,25 +80,22 @@ pub async fn check_store(url: &StoreUrl, found: Found) -> Result<Checked> {
 /// Opens a store of any engine.
 async fn open(url: &StoreUrl, purpose: Purpose) -> Result<Arc<dyn Engine>> {
     match url {
-        StoreUrl::Embedded { engine, dir } => {
+        StoreUrl::Embedded { adapter, dir } => {
             let clock = Arc::new(SystemClock);
-            Ok(embedded::open_for(purpose, settings(*engine, dir), clock).await?)
+            Ok(embedded::open_for(purpose, settings(*adapter, dir), clock).await?)
         }
         StoreUrl::Postgres(_) => no_postgres(),
     }
 }
 
-fn settings(engine: EngineName, dir: &Path) -> embedded::Settings {
+fn settings(adapter: Adapter, dir: &Path) -> embedded::Settings {
     embedded::Settings {
-        adapter: match engine {
-            EngineName::Sled => embedded::Adapter::Sled,
-            EngineName::Fjall => embedded::Adapter::Fjall,
-        },
+        adapter,
         dir: dir.to_owned(),
         cache_bytes: embedded::Settings::DEFAULT_CACHE_BYTES,
     }
 }
 
 fn no_postgres<T>() -> Result<T> {
-    bail!("this build has no PostgreSQL engine")
+    bail!("a store in PostgreSQL cannot be copied, checked or counted yet")
 }

@@ -7,7 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use crate::config::{EngineName, Storage};
+use crate::{
+    config::{EngineName, Storage},
+    storage::embedded::Adapter,
+};
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub enum StoreUrl {
     /// In a directory.
     Embedded {
         /// The engine that wrote it, or is to.
-        engine: EngineName,
+        adapter: Adapter,
         /// The data directory.
         dir: PathBuf,
     },
@@ -34,8 +37,13 @@ pub struct BadStoreUrl;
 impl StoreUrl {
     /// The store that the configuration names.
     pub fn configured(storage: &Storage) -> Self {
+        let adapter = match storage.engine {
+            EngineName::Sled => Adapter::Sled,
+            EngineName::Fjall => Adapter::Fjall,
+            EngineName::Postgres => return Self::Postgres(storage.url.expose().to_owned()),
+        };
         Self::Embedded {
-            engine: storage.engine,
+            adapter,
             dir: storage.data_dir.clone(),
         }
     }
@@ -44,8 +52,8 @@ impl StoreUrl {
     /// password.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Embedded { engine, dir } => {
-                format!("{}:{}", scheme(*engine), absolute(dir).display())
+            Self::Embedded { adapter, dir } => {
+                format!("{}:{}", scheme(*adapter), absolute(dir).display())
             }
             Self::Postgres(_) => self.to_string(),
         }
@@ -57,9 +65,9 @@ impl FromStr for StoreUrl {
 
     fn from_str(text: &str) -> Result<Self, BadStoreUrl> {
         let (scheme, rest) = text.split_once(':').ok_or(BadStoreUrl)?;
-        let engine = match scheme {
-            "sled" => EngineName::Sled,
-            "fjall" => EngineName::Fjall,
+        let adapter = match scheme {
+            "sled" => Adapter::Sled,
+            "fjall" => Adapter::Fjall,
             "postgres" | "postgresql" if rest.starts_with("//") => {
                 return Ok(Self::Postgres(text.to_owned()));
             }
@@ -75,7 +83,7 @@ impl FromStr for StoreUrl {
             return Err(BadStoreUrl);
         }
         Ok(Self::Embedded {
-            engine,
+            adapter,
             dir: PathBuf::from(path),
         })
     }
@@ -84,16 +92,16 @@ impl FromStr for StoreUrl {
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Embedded { engine, dir } => write!(f, "{}:{}", scheme(*engine), dir.display()),
+            Self::Embedded { adapter, dir } => write!(f, "{}:{}", scheme(*adapter), dir.display()),
             Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
 }
 
-fn scheme(engine: EngineName) -> &'static str {
-    match engine {
-        EngineName::Sled => "sled",
-        EngineName::Fjall => "fjall",
+fn scheme(adapter: Adapter) -> &'static str {
+    match adapter {
+        Adapter::Sled => "sled",
+        Adapter::Fjall => "fjall",
     }
 }
 
@@ -122,20 +130,14 @@ mod tests {
 
     #[test]
     fn a_url_names_an_engine_and_a_place() {
-        let embedded = |engine, dir: &str| StoreUrl::Embedded {
-            engine,
+        let embedded = |adapter, dir: &str| StoreUrl::Embedded {
+            adapter,
             dir: PathBuf::from(dir),
         };
         for (text, expected) in [
-            ("sled:./data", embedded(EngineName::Sled, "./data")),
-            (
-                "fjall:/var/lib/p",
-                embedded(EngineName::Fjall, "/var/lib/p"),
-            ),
-            (
-                "sled:///var/lib/p",
-                embedded(EngineName::Sled, "/var/lib/p"),
-            ),
+            ("sled:./data", embedded(Adapter::Sled, "./data")),
+            ("fjall:/var/lib/p", embedded(Adapter::Fjall, "/var/lib/p")),
+            ("sled:///var/lib/p", embedded(Adapter::Sled, "/var/lib/p")),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -159,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = |path: PathBuf| {
             let url = StoreUrl::Embedded {
-                engine: EngineName::Sled,
+                adapter: Adapter::Sled,
                 dir: path,
             };
             url.name()

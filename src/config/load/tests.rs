@@ -68,7 +68,7 @@ fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     configuration: file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "16MiB"
     configuration: file postrider.toml:9: log.level is "infoo", must be off, error, warn, info, debug or trace, optionally followed by levels for parts, such as "info,postrider::dispatch=debug"
     configuration: file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m, h or d from 1s to 1h, such as "1h"
-    configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled" or "fjall"
+    configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled", "fjall" or "postgres"
     configuration: flag --listen: server.listen is "localhost", must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051
     "#);
 }
@@ -118,4 +118,30 @@ fn what_kubernetes_sets_for_a_service_is_no_key() {
 fn a_file_that_was_named_must_exist() {
     let error = load(Some(PathBuf::from("/no/such/file")), &[]).unwrap_err();
     assert!(error.to_string().contains("/no/such/file"), "{error}");
+}
+
+#[test]
+fn the_url_of_a_database_belongs_to_the_engine_that_uses_it() {
+    let engine = variable("POSTRIDER_STORAGE_ENGINE", "postgres");
+    let url = variable("POSTRIDER_STORAGE_URL", "postgres://me:hush@db/hooks");
+    insta::assert_snapshot!(problems("", std::slice::from_ref(&engine), &[]), @r#"
+    configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "postgres", which needs storage.url, the URL of the database; set it by POSTRIDER_STORAGE_URL
+    "#);
+    insta::assert_snapshot!(problems("", std::slice::from_ref(&url), &[]), @r#"
+    configuration: environment POSTRIDER_STORAGE_URL: storage.url names a database, which only storage.engine = "postgres" uses; set that, or leave the URL out
+    "#);
+    let loaded = resolve(None, &[engine, url], &[]).unwrap();
+    let shown = crate::config::effective(&loaded);
+    assert!(
+        shown.contains("url = \"postgres://me:***@db/hooks\""),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_url_that_is_none_is_not_shown_either() {
+    let url = variable("POSTRIDER_STORAGE_URL", "host=db password=hush");
+    insta::assert_snapshot!(problems("", &[url], &[]), @r#"
+    configuration: environment POSTRIDER_STORAGE_URL: storage.url must be empty, or a URL such as "postgres://user:password@host:5432/database"
+    "#);
 }

@@ -28,6 +28,8 @@ impl Queue for Store {
         self.state.ownership.subscribe()
     }
 
+    fn hand_over(&self) {}
+
     async fn due_subscriptions(
         &self,
         after: Option<SubscriptionId>,

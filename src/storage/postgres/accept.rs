@@ -163,7 +163,7 @@ enum Tried {
 }
 
 async fn try_write(state: &State, day: Day, calls: &[Accepting]) -> Result<Tried> {
-    let mut client = state.connection().await?;
+    let mut client = state.own_connection().await?;
     state.days.ensure(&mut client, day).await?;
     if calls
         .iter()
@@ -322,7 +322,9 @@ fn announce(state: &State, calls: &[Accepting], answers: &[Result<Vec<Accepted>>
             }
         }
     }
-    state.announce(hint);
+    if !hint.accepted.is_empty() {
+        state.announce(hint);
+    }
     if foreign {
         state.nudge.tell();
     }

@@ -82,8 +82,9 @@ impl Keeper {
     }
 
     async fn join(&self, member: Uuid) -> Result<()> {
-        let client = self.state.connection().await?;
-        let statement = "INSERT INTO member VALUES ($1, now() + $2 * interval '1 microsecond')";
+        let client = self.state.own_connection().await?;
+        let statement =
+            "INSERT INTO member (id, until) VALUES ($1, now() + $2 * interval '1 microsecond')";
         let lease = micros(self.lease);
         let joined = client.execute(statement, &[&member, &lease]).await;
         joined.map_err(from_pg)?;
@@ -96,9 +97,10 @@ impl Keeper {
         let ownership = &self.state.ownership;
         let member = ownership.member();
         let began = Instant::now();
-        let mut client = self.state.connection().await?;
+        let mut client = self.state.own_connection().await?;
         let transaction = client.transaction().await.map_err(from_pg)?;
-        if !renew_member(&transaction, member, self.lease).await? {
+        let retiring = ownership.is_retiring();
+        if !renew_member(&transaction, member, self.lease, retiring).await? {
             drop(transaction);
             tracing::warn!("lease ended and was removed, joining anew");
             let member = self::member()?;
@@ -109,7 +111,7 @@ impl Keeper {
         let share = share_of(&transaction).await?;
         let given = give(&transaction, member, &quiet).await?;
         let mut owned = owned_by(&transaction, member).await?;
-        if owned.len() < share {
+        if owned.len() < share && !retiring {
             take(&transaction, member, share - owned.len()).await?;
             owned = owned_by(&transaction, member).await?;
         }
@@ -125,7 +127,7 @@ impl Keeper {
         ownership.renewed(began + self.lease * 4 / 5, &owned);
         self.state.note_written();
         let leaving = ownership.leaving();
-        if owned.len() > share + leaving {
+        if !retiring && owned.len() > share + leaving {
             ownership.leave(owned.len() - share - leaving);
             self.state.nudge.shards.notify_one();
         }
@@ -137,7 +139,7 @@ impl Keeper {
 
     async fn leave(&self) -> Result<()> {
         let member = self.state.ownership.member();
-        let mut client = self.state.connections.get().await?;
+        let mut client = self.state.own.get().await?;
         let transaction = client.transaction().await.map_err(from_pg)?;
         transaction
             .execute(
@@ -163,15 +165,17 @@ async fn renew_member(
     transaction: &Transaction<'_>,
     member: Uuid,
     lease: Duration,
+    retiring: bool,
 ) -> Result<bool> {
     let statement = transaction
         .prepare_cached(
-            "UPDATE member SET until = now() + $2 * interval '1 microsecond' WHERE id = $1",
+            "UPDATE member SET until = now() + $2 * interval '1 microsecond', retiring = $3
+             WHERE id = $1",
         )
         .await
         .map_err(from_pg)?;
     let renewed = transaction
-        .execute(&statement, &[&member, &micros(lease)])
+        .execute(&statement, &[&member, &micros(lease), &retiring])
         .await;
     Ok(renewed.map_err(from_pg)? == 1)
 }
@@ -192,7 +196,7 @@ async fn share_of(transaction: &Transaction<'_>) -> Result<usize> {
         tracing::warn!(removed, "removed processes whose lease had ended");
     }
     let statement = transaction
-        .prepare_cached("SELECT count(*) FROM member")
+        .prepare_cached("SELECT count(*) FROM member WHERE NOT retiring")
         .await
         .map_err(from_pg)?;
     let row = transaction.query_one(&statement, &[]).await;

@@ -69,7 +69,7 @@ async fn read_day(
     day: Day,
     ids: &[DeliveryId],
 ) -> Result<HashMap<DeliveryId, Result<Work>>> {
-    let client = state.connection().await?;
+    let client = state.own_connection().await?;
     let (delivery, event) = (name("delivery", day), name("event", day));
     let statement = client
         .prepare_cached(&format!(

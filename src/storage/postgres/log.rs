@@ -26,7 +26,7 @@ use crate::{
 
 /// Whether the subscription of a row of `d` is there, as the column `is_live`.
 pub(super) const IS_LIVE: &str = "EXISTS (SELECT FROM subscription s \
-     WHERE s.id = d.subscription AND s.content IS NOT NULL) AS is_live";
+     WHERE s.tenant = d.tenant AND s.id = d.subscription AND s.content IS NOT NULL) AS is_live";
 
 #[async_trait]
 impl Log for Store {

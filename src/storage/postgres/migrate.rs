@@ -54,13 +54,14 @@ pub async fn migrate(url: &Url) -> Result<Migrated, OpenError> {
         tracing::info!(migration = migration.name, "database migrated");
     }
     raise(&mut client).await.map_err(database)?;
-    Ok(named(missing))
+    Ok(named(&missing))
 }
 
 /// The migrations that a database does not have yet. Changes nothing.
 pub async fn pending(url: &Url) -> Result<Migrated, OpenError> {
     let client = connect(url).await?;
-    missing(&client, url).await.map(named)
+    let missing = missing(&client, url).await?;
+    Ok(named(&missing))
 }
 
 /// The number of the last migration that is known.
@@ -297,7 +298,7 @@ impl Migration {
     }
 }
 
-fn named(migrations: Vec<(i32, &'static Migration)>) -> Migrated {
+fn named(migrations: &[(i32, &'static Migration)]) -> Migrated {
     let names = migrations.iter().map(|(_, migration)| migration.name);
     Migrated {
         names: names.collect(),

@@ -148,7 +148,7 @@ pub async fn open_for(
     settings: Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, OpenError> {
-    let url = settings.url;
+    let url = settings.url.clone();
     let database = OpenError::database(&url);
     if purpose == Purpose::Read {
         migrate::expect(&url).await?;
@@ -156,15 +156,14 @@ pub async fn open_for(
         migrate::migrate(&url).await?;
     }
     let opened = async {
-        let connections = Connections::to(&url, settings.connections)?;
+        let state = Arc::new(begin(&settings, clock)?);
         let claim = match purpose {
-            Purpose::Serve => Claim::joining(&connections).await?,
-            Purpose::Read | Purpose::CopyInto => Claim::alone(&connections).await?,
+            Purpose::Serve => Claim::joining(&state.own).await?,
+            Purpose::Read | Purpose::CopyInto => Claim::alone(&state.own).await?,
         };
         let Some(claim) = claim else {
             return Ok(Opened::InUse);
         };
-        let state = Arc::new(begin(connections, clock)?);
         if purpose != Purpose::CopyInto
             && let Some(copying) = state.unfinished().await?
         {
@@ -187,10 +186,12 @@ enum Opened {
     Unfinished(String),
 }
 
-fn begin(connections: Connections, clock: Arc<dyn Clock>) -> Result<State, Error> {
+fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<State, Error> {
+    let own = settings.connections / 2;
     Ok(State {
         clock,
-        connections,
+        connections: Connections::to(&settings.url, settings.connections - own)?,
+        own: Connections::to(&settings.url, own)?,
         days: Days::default(),
         ownership: Ownership::new(member()?),
         health: watch::Sender::new(Health::Writable),

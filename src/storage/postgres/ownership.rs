@@ -39,6 +39,7 @@ struct Held {
     member: Uuid,
     /// Nothing is started after this time.
     until: Option<Instant>,
+    retiring: bool,
     shards: [Shard; SHARDS],
     under_way: HashMap<DeliveryId, usize>,
     /// How many are under way in each shard.
@@ -59,6 +60,7 @@ impl Ownership {
             held: Mutex::new(Held {
                 member,
                 until: None,
+                retiring: false,
                 shards: [Shard::Foreign; SHARDS],
                 under_way: HashMap::new(),
                 counts: [0; SHARDS],
@@ -128,9 +130,11 @@ impl Ownership {
         let before = held.shards;
         let lapsed = held.until.is_none_or(|until| until <= Instant::now());
         held.until = Some(until);
+        let retiring = held.retiring;
         for (shard, state) in held.shards.iter_mut().enumerate() {
             *state = match (*state, shards.contains(&shard)) {
                 (Shard::Leaving, true) => Shard::Leaving,
+                (_, true) if retiring => Shard::Leaving,
                 (_, true) => Shard::Owned,
                 (_, false) => Shard::Foreign,
             };
@@ -141,6 +145,26 @@ impl Ownership {
         if changed {
             self.changed();
         }
+    }
+
+    /// Starts nothing more in any shard, for good.
+    pub(super) fn retire(&self) {
+        let mut held = self.held.lock();
+        held.retiring = true;
+        for shard in held
+            .shards
+            .iter_mut()
+            .filter(|shard| **shard == Shard::Owned)
+        {
+            *shard = Shard::Leaving;
+        }
+        drop(held);
+        self.changed();
+    }
+
+    /// Whether it takes no more shards.
+    pub(super) fn is_retiring(&self) -> bool {
+        self.held.lock().retiring
     }
 
     /// Starts nothing more in so many of the owned shards.

@@ -32,12 +32,17 @@ impl Queue for Store {
         self.state.ownership.changes()
     }
 
+    fn hand_over(&self) {
+        self.state.ownership.retire();
+        self.state.nudge.shards.notify_one();
+    }
+
     async fn due_subscriptions(
         &self,
         after: Option<SubscriptionId>,
         limit: usize,
     ) -> Result<Vec<Due>> {
-        let client = self.state.connection().await?;
+        let client = self.state.own_connection().await?;
         first_of_each(&client, &self.state, after, &[], limit).await
     }
 
@@ -49,7 +54,7 @@ impl Queue for Store {
     ) -> Result<DuePage> {
         // Before reading: what was announced by now is seen.
         let as_of = *self.state.announced.lock();
-        let client = self.state.connection().await?;
+        let client = self.state.own_connection().await?;
         let statement = client
             .prepare_cached(
                 "SELECT due, delivery FROM ready
@@ -108,7 +113,7 @@ impl Queue for Store {
         limit: usize,
         now: Timestamp,
     ) -> Result<usize> {
-        let client = self.state.connection().await?;
+        let client = self.state.own_connection().await?;
         // Deliveries are locked before their places in the queue, as by those
         // who record, so that nobody waits in a circle.
         let statement = client

@@ -130,7 +130,7 @@ async fn write_rows(
     rows: &Rows,
     repeated: bool,
 ) -> Result<()> {
-    let client = state.connection().await?;
+    let client = state.own_connection().await?;
     if !state.days.contains(day) && !state.days.refresh(&client).await?.contains(&day) {
         tracing::info!(%day, "attempts of a removed day dropped");
         return Ok(());

@@ -25,7 +25,10 @@ use crate::{
 /// Everything of an open store but the intakes of its writers.
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
+    /// For what callers ask.
     pub(super) connections: Connections,
+    /// For what this process does by itself: callers cannot use them up.
+    pub(super) own: Connections,
     pub(super) days: Days,
     pub(super) ownership: Ownership,
     pub(super) health: watch::Sender<Health>,
@@ -84,13 +87,28 @@ impl Nudge {
 }
 
 impl State {
-    /// A connection; `Closed` once the store is closing.
+    /// A connection for a caller; `Closed` once the store is closing.
     pub(super) async fn connection(&self) -> Result<Connection> {
-        if self.connections.is_closed() {
+        self.connection_of(&self.connections).await
+    }
+
+    /// A connection for what this process does by itself.
+    pub(super) async fn own_connection(&self) -> Result<Connection> {
+        self.connection_of(&self.own).await
+    }
+
+    async fn connection_of(&self, connections: &Connections) -> Result<Connection> {
+        if connections.is_closed() {
             return Err(self.closed());
         }
-        let connection = self.connections.get().await;
+        let connection = connections.get().await;
         connection.inspect_err(|error| self.note(error))
+    }
+
+    /// Lets go of all connections.
+    pub(super) fn disconnect(&self) {
+        self.connections.close();
+        self.own.close();
     }
 
     /// Notes what an error says of the database.

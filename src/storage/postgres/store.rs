@@ -71,7 +71,7 @@ impl Engine for Store {
         self.keeper.close();
         self.state.leaving.cancel();
         self.keeper.wait().await;
-        self.state.connections.close();
+        self.state.disconnect();
         let claim = self.claim.lock().take();
         if let Some(claim) = claim {
             claim.release().await;
@@ -82,7 +82,7 @@ impl Engine for Store {
 /// Nothing goes on once the owner is gone. The lease ends by itself.
 impl Drop for Store {
     fn drop(&mut self) {
-        self.state.connections.close();
+        self.state.disconnect();
         self.state.closing.cancel();
         self.state.leaving.cancel();
     }

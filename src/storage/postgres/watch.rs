@@ -41,15 +41,16 @@ pub(super) struct Watch {
     /// Changes of subscriptions by transactions before this one were seen.
     seen: String,
     looks: u32,
-    /// When the queues may be looked at again.
+    /// When the queues may be looked at again, and whether they have to be.
     rested: Instant,
+    owed: bool,
     due: Instant,
 }
 
 impl Watch {
     /// Looks for the first time: what was there before is no news.
     pub(super) async fn begin(state: Arc<State>) -> Result<Self> {
-        let client = state.connection().await?;
+        let client = state.own_connection().await?;
         let row = client
             .query_one("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", &[])
             .await
@@ -60,6 +61,7 @@ impl Watch {
             seen: row.get(0),
             looks: 0,
             rested: now,
+            owed: false,
             due: now,
         };
         watch.look_at_log(&client).await?;
@@ -96,7 +98,7 @@ impl Watch {
             let spread = self.looks.wrapping_mul(61) % 150;
             self.due = now + SLOWEST + SPREAD * spread / 150;
         }
-        let client = state.connection().await?;
+        let client = state.own_connection().await?;
         if state.nudge.take_tell() {
             let told = client.batch_execute(&format!("NOTIFY {WORK}")).await;
             told.map_err(from_pg)?;
@@ -104,16 +106,17 @@ impl Watch {
         if by_itself || state.log_end.receiver_count() > 0 {
             self.look_at_log(&client).await?;
         }
-        let heard = state.nudge.take_heard();
-        if by_itself || heard {
+        if by_itself || state.nudge.take_heard() {
             self.look_at_subscriptions(&client).await?;
-            if now >= self.rested {
-                self.look_at_queues(&client).await?;
-                self.rested = Instant::now() + now.elapsed() * REST;
-            } else if heard {
-                // Not forgotten, only later.
-                state.nudge.hear();
-            }
+            self.owed = true;
+        }
+        if self.owed && now >= self.rested {
+            let began = Instant::now();
+            self.look_at_queues(&client).await?;
+            self.rested = Instant::now() + began.elapsed() * REST;
+            self.owed = false;
+        } else if self.owed {
+            self.due = self.due.min(self.rested);
         }
         Ok(())
     }

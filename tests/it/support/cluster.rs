@@ -3,7 +3,9 @@
 //! however that ends.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::Write,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
@@ -33,7 +35,8 @@ read -r _
 rm -rf "$2"
 "#;
 
-/// Whether the cluster survives a power cut, which costs time.
+/// Whether the cluster survives a power cut, as a real one does, which costs
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
     On,
@@ -170,12 +173,15 @@ impl Cluster {
             "initdb failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let syncs = if fsync == Fsync::On { "on" } else { "off" };
+        let (syncs, memory) = match fsync {
+            Fsync::On => ("on", "shared_buffers = 256MB\nmax_wal_size = 4GB"),
+            Fsync::Off => ("off", "shared_buffers = 64MB"),
+        };
         let settings = format!(
             "listen_addresses = ''\n\
              unix_socket_directories = '{}'\n\
              max_connections = 300\n\
-             shared_buffers = 64MB\n\
+             {memory}\n\
              fsync = {syncs}\n\
              full_page_writes = {syncs}\n",
             self.folder.display()
@@ -236,16 +242,27 @@ impl User {
 }
 
 /// A command that says nothing and reads nothing.
-fn command(program: impl AsRef<std::ffi::OsStr>, user: Option<User>) -> Command {
-    let mut command = Command::new(program);
+///
+/// Another program changes the user. To do so here would take a fork of the
+/// tests' own process, which for a while would hold whatever file another test
+/// has locked and lets go of.
+fn command(program: impl AsRef<OsStr>, user: Option<User>) -> Command {
+    let mut command = match user {
+        None => Command::new(program),
+        Some(User { uid, gid }) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args([format!("--reuid={uid}"), format!("--regid={gid}")])
+                .args(["--clear-groups", "--"])
+                .arg(program);
+            command
+        }
+    };
     command
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if let Some(user) = user {
-        command.uid(user.uid).gid(user.gid);
-    }
     command
 }
 

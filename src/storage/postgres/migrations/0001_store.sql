@@ -118,7 +118,9 @@ CREATE TABLE copying (
 -- and what it records afterwards is refused.
 CREATE TABLE member (
     id uuid PRIMARY KEY,
-    until timestamptz NOT NULL
+    until timestamptz NOT NULL,
+    -- It takes no more shards, and gives those it has.
+    retiring boolean NOT NULL DEFAULT false
 );
 
 CREATE TABLE shard_lease (

@@ -188,3 +188,23 @@ async fn what_a_process_left_behind_when_it_died_goes_to_another() {
     assert_eq!(page.entries.len(), 1);
     one.record_attempts(vec![record]).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_hands_over_keeps_only_what_is_under_way() {
+    let store = InPostgres::new().await;
+    let one = &**store.engine();
+    let other = store.join().await;
+    shared(one, &*other).await;
+    // The last is given first when another process joins.
+    let busy = in_shard(255);
+    assert!(other.owns(busy));
+    let record = publish(&*other, 1, busy).await;
+    assert!(other.attempt_started(busy, record.attempt.delivery_id));
+
+    other.hand_over();
+    assert!(!other.owns(busy));
+    owns(one, 0..=254).await;
+    assert!(!one.owns(busy));
+    other.record_attempts(vec![record]).await.unwrap();
+    owns(one, 255..=255).await;
+}
