@@ -10,6 +10,7 @@ mod accept_rows;
 mod by_hand;
 mod catalog;
 mod change;
+mod check;
 mod claim;
 mod connect;
 mod counts;
@@ -40,6 +41,7 @@ mod transfer;
 mod walk;
 mod watch;
 
+pub use check::check;
 pub use connect::{BadUrl, Url};
 pub use migrate::{Migrated, Unsuitable, migrate, pending};
 pub use open::{OpenError, Settings, open, open_for};

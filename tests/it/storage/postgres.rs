@@ -1,8 +1,10 @@
 //! The suite on the PostgreSQL engine, and what holds where several processes
 //! share a store.
 
+mod check;
 mod log;
 mod migrations;
+mod offline;
 mod outage;
 mod owners;
 
