@@ -19,6 +19,7 @@ use super::SystemClock;
 use crate::storage::{
     ChunkSize, CopyError, Engine, Purpose, copy,
     embedded::{self, Adapter},
+    postgres,
 };
 
 /// Much enough that a sync costs little, and little enough to be held twice.
@@ -73,18 +74,21 @@ pub async fn check_store(url: &StoreUrl, found: Found) -> Result<Checked> {
         StoreUrl::Embedded { adapter, dir } => {
             Ok(embedded::check(settings(*adapter, dir), found).await?)
         }
-        StoreUrl::Postgres(_) => no_postgres(),
+        StoreUrl::Postgres(url) => Ok(postgres::check(url, found).await?),
     }
 }
 
 /// Opens a store of any engine.
 async fn open(url: &StoreUrl, purpose: Purpose) -> Result<Arc<dyn Engine>> {
+    let clock = Arc::new(SystemClock);
     match url {
         StoreUrl::Embedded { adapter, dir } => {
-            let clock = Arc::new(SystemClock);
             Ok(embedded::open_for(purpose, settings(*adapter, dir), clock).await?)
         }
-        StoreUrl::Postgres(_) => no_postgres(),
+        StoreUrl::Postgres(url) => {
+            let settings = postgres::Settings::new((**url).clone());
+            Ok(postgres::open_for(purpose, settings, clock).await?)
+        }
     }
 }
 
@@ -94,8 +98,4 @@ fn settings(adapter: Adapter, dir: &Path) -> embedded::Settings {
         dir: dir.to_owned(),
         cache_bytes: embedded::Settings::DEFAULT_CACHE_BYTES,
     }
-}
-
-fn no_postgres<T>() -> Result<T> {
-    bail!("a store in PostgreSQL cannot be copied, checked or counted yet")
 }
