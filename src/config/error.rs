@@ -15,6 +15,18 @@ pub enum Source {
     Default,
 }
 
+impl Source {
+    /// Order in which problems are told: the file's by line, then the others.
+    pub(super) fn rank(&self) -> (u8, usize) {
+        match self {
+            Self::File(_, line) => (0, *line),
+            Self::Environment(_) => (1, 0),
+            Self::Flag(_) => (2, 0),
+            Self::Default => (3, 0),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -26,7 +38,19 @@ impl fmt::Display for Source {
     }
 }
 
-/// Everything that is wrong, one line each.
+/// Everything that is wrong, each with its source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("configuration: {}", .0.join("\nconfiguration: "))]
 pub struct Error(pub(super) Vec<String>);
+
+/// One problem in the line of the error, several in lines of their own.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [problem] = self.0.as_slice() {
+            return write!(f, "configuration: {problem}");
+        }
+        write!(f, "configuration has {} problems:", self.0.len())?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}

@@ -7,7 +7,11 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::units::{parse_period, parse_size, write_period, write_size};
+use super::units::{DAY, KIB, MIB, SECOND, parse_period, parse_size, write_period, write_size};
+
+/// Sizes and durations that serve as examples.
+const SIZES: [u64; 2] = [64 * MIB, 256 * KIB];
+const PERIODS: [u64; 2] = [10 * SECOND, 30 * DAY];
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -177,8 +181,9 @@ where
     }
 
     fn expected() -> String {
-        let (min, max) = (write_size(MIN), write_size(MAX));
-        format!("a size in B, KiB, MiB or GiB from {min} to {max}, such as \"{max}\"")
+        let [min, max] = [MIN, MAX].map(write_size);
+        let example = write_size(example(&SIZES, MIN, MAX));
+        format!("a size in B, KiB, MiB or GiB from {min} to {max}, such as \"{example}\"")
     }
 }
 
@@ -198,9 +203,9 @@ impl<const MIN: u64, const MAX: u64> Format for Period<MIN, MAX> {
     }
 
     fn expected() -> String {
-        let min = write_period(Duration::from_millis(MIN));
-        let max = write_period(Duration::from_millis(MAX));
-        format!("a duration in ms, s, m, h or d from {min} to {max}, such as \"{max}\"")
+        let [min, max, example] = [MIN, MAX, example(&PERIODS, MIN, MAX)]
+            .map(|millis| write_period(Duration::from_millis(millis)));
+        format!("a duration in ms, s, m, h or d from {min} to {max}, such as \"{example}\"")
     }
 }
 
@@ -230,6 +235,13 @@ impl Format for Filter {
          such as \"info,postrider::dispatch=debug\""
             .to_owned()
     }
+}
+
+/// The first of the values between the bounds, so that nobody takes the largest
+/// one for advice.
+fn example(values: &[u64], min: u64, max: u64) -> u64 {
+    let within = values.iter().find(|value| (min..max).contains(value));
+    within.copied().unwrap_or(min)
 }
 
 pub(super) fn quoted(value: impl Display) -> String {

@@ -91,16 +91,21 @@ fn resolve(
     }
     layers.check();
     if layers.problems.is_empty() {
-        Ok(layers.loaded)
-    } else {
-        Err(Error(layers.problems))
+        return Ok(layers.loaded);
     }
+    layers.problems.sort_by_key(|(source, _)| source.rank());
+    let problems = layers.problems.iter();
+    Err(Error(
+        problems
+            .map(|(source, what)| format!("{source}: {what}"))
+            .collect(),
+    ))
 }
 
 #[derive(Default)]
 struct Layers {
     loaded: Loaded,
-    problems: Vec<String>,
+    problems: Vec<(Source, String)>,
 }
 
 impl Layers {
@@ -240,7 +245,7 @@ impl Layers {
     }
 
     fn problem(&mut self, source: &Source, what: &str) {
-        self.problems.push(format!("{source}: {what}"));
+        self.problems.push((source.clone(), what.to_owned()));
     }
 
     fn is_section(&self, name: &str) -> bool {

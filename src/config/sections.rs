@@ -125,7 +125,9 @@ section! {
 section! {
     /// What is logged, to standard error.
     struct Log in "log" {
-        /// Level, or a filter with levels for parts of the program.
+        /// Level, or a filter with levels for parts of the program. Certificates
+        /// of receivers that do not verify are told by their attempts; the log
+        /// has them from `debug` on, or by `rustls_platform_verifier=error`.
         level: String as Filter = "info".to_owned(),
         /// Shape of the lines; `auto` is text on a terminal and JSON elsewhere.
         format: LogFormat as Choice<LogFormat> = LogFormat::Auto,

@@ -5,6 +5,7 @@ mod attempt;
 mod client;
 mod dispatcher;
 mod failure;
+mod fetch;
 mod lane;
 mod reads;
 mod request;

@@ -7,7 +7,7 @@ use tracing::{error, info};
 use super::{
     Endpoint,
     attempt::Attempts,
-    schedule::{Fetch, FetchOutcome, Fetched},
+    fetch::{Fetch, FetchOutcome, Fetched},
 };
 use crate::{
     domain::SubscriptionId,
@@ -23,7 +23,10 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn fetch(store: &dyn Engine, fetch: Fetch) -> Fetched {
     let subscription = fetch.subscription;
     read(store, fetch).await.unwrap_or_else(|error| {
-        error!(%subscription, %error, "could not read a queue");
+        // The store says so itself when it cannot be reached.
+        if !matches!(error, storage::Error::Unavailable(_)) {
+            error!(%subscription, %error, "could not read a queue");
+        }
         Fetched {
             subscription,
             endpoint: None,

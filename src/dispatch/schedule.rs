@@ -13,16 +13,15 @@ use std::{
 
 use super::{
     Endpoint, Settings,
+    fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Range},
     lane::{Ended, Fetching, Lane, Place},
     window::{self, Fresh, Window},
 };
 use crate::{
     domain::{DeliveryId, SubscriptionId, Timestamp},
-    storage::{Due, DueKey, DuePage, FreshEvent, Rescheduled},
+    storage::{Due, DueKey, FreshEvent, Rescheduled},
 };
 
-/// Reads of the store under way at once.
-pub(super) const MAX_FETCHES: usize = 8;
 /// What a subscription keeps in memory if memory is short.
 const MIN_WINDOW: usize = 16;
 /// Lanes kept though nothing waits in them, for their endpoints.
@@ -36,42 +35,6 @@ pub(super) struct Start {
     pub(super) key: DueKey,
     /// The event, if it is in memory.
     pub(super) fresh: Option<Fresh>,
-}
-
-/// Something to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fetch {
-    pub(super) subscription: SubscriptionId,
-    /// Whether the subscription itself is wanted.
-    pub(super) endpoint: bool,
-    /// The part of its queue that is wanted.
-    pub(super) queue: Option<Range>,
-}
-
-/// A part of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) after: Option<DueKey>,
-    pub(super) limit: usize,
-}
-
-/// What a read found.
-pub(super) struct Fetched {
-    pub(super) subscription: SubscriptionId,
-    /// `None` if it was not wanted or is gone.
-    pub(super) endpoint: Option<Arc<Endpoint>>,
-    pub(super) page: Option<DuePage>,
-    pub(super) outcome: FetchOutcome,
-}
-
-/// How a read ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FetchOutcome {
-    Done,
-    /// The subscription does not exist.
-    Deleted,
-    /// The store failed.
-    Failed,
 }
 
 /// Whether the queue of a subscription is this process's.

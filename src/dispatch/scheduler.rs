@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 use super::{
     Endpoint, Settings,
     attempt::Attempts,
+    fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES},
     lane::Ended,
     reads,
-    schedule::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Schedule, Start},
+    schedule::{Schedule, Start},
 };
 use crate::{
     domain::{DeliveryId, SubscriptionId},

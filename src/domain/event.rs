@@ -9,6 +9,8 @@ use super::{Attributes, EventId, EventType, Invalid, TenantId, Timestamp, text};
 const MAX_KEY: usize = 255;
 const MAX_CONTENT_TYPE: usize = 255;
 const MAX_AHEAD: Duration = Duration::from_hours(28 * 24);
+/// As deep as many parsers of JSON go.
+const MAX_NESTING: usize = 128;
 
 /// Media type of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl FromStr for ContentType {
             Ok(Self(Arc::from(text)))
         } else {
             Err(Invalid::new(
-                "must be a media type such as \"application/json\", at most 255 characters",
+                "must be a media type such as \"application/json\", at most 255 bytes",
             ))
         }
     }
@@ -80,11 +82,7 @@ impl Payload {
     /// Checks that the bytes are JSON where the media type says so.
     pub fn new(data: Bytes, content_type: ContentType) -> Result<Self, Invalid> {
         if content_type.is_json() {
-            serde_json::from_slice::<serde::de::IgnoredAny>(&data).map_err(|error| {
-                Invalid::new(format!(
-                    "must be JSON, as its content type {content_type} says: {error}"
-                ))
-            })?;
+            check_json(&data, &content_type)?;
         }
         Ok(Self { data, content_type })
     }
@@ -174,6 +172,57 @@ impl Event {
     }
 }
 
+/// Checks that the bytes are JSON that receivers can read: RFC 8259 wants it in
+/// UTF-8 and lets parsers bound how deep it nests.
+fn check_json(data: &[u8], content_type: &ContentType) -> Result<(), Invalid> {
+    let text = std::str::from_utf8(data).map_err(|error| {
+        Invalid::new(format!(
+            "must be JSON in UTF-8, as its content type {content_type} says: the byte at offset {} \
+             is not UTF-8",
+            error.valid_up_to()
+        ))
+    })?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
+        Invalid::new(format!(
+            "must be JSON, as its content type {content_type} says: {error}"
+        ))
+    })?;
+    if nests_deeper(data, MAX_NESTING) {
+        return Err(Invalid::new(format!(
+            "must not nest arrays and objects deeper than {MAX_NESTING} levels"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether arrays and objects of this JSON stand in each other to more than
+/// `max` levels.
+fn nests_deeper(json: &[u8], max: usize) -> bool {
+    // Nearly all JSON has fewer brackets altogether, and counting is cheap where
+    // the sums fit into bytes. The two differ in one bit, and only they do.
+    let opens = |byte: &u8| u8::from(byte | 0x20 == b'{');
+    let in_chunk = |chunk: &[u8]| usize::from(chunk.iter().map(opens).sum::<u8>());
+    if json.chunks(255).map(in_chunk).sum::<usize>() <= max {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth > max {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +241,39 @@ mod tests {
         assert!(payload(b"{} {}", "text/json").is_err());
         assert!(payload(b"\xff", "application/json").is_err());
         assert!(payload(b"\xff", "application/octet-stream").is_ok());
+    }
+
+    #[test]
+    fn json_must_be_utf_8_within_its_strings_too() {
+        let refused = Payload::new(
+            Bytes::from_static(b"{\"a\":\"\xe9\"}"),
+            ContentType::default(),
+        );
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "must be JSON in UTF-8, as its content type application/json says: the byte at offset \
+             6 is not UTF-8"
+        );
+        let accented = Bytes::from("{\"a\":\"\u{e9}\"}");
+        assert!(Payload::new(accented, ContentType::default()).is_ok());
+    }
+
+    #[test]
+    fn json_nests_to_a_bound_whatever_its_strings_hold() {
+        let check = |text: String| Payload::new(Bytes::from(text), ContentType::default());
+        let nested = |levels: usize, inner: &str| {
+            let (opened, closed) = ("[{\"a\":".repeat(levels / 2), "}]".repeat(levels / 2));
+            format!("{opened}{inner}{closed}")
+        };
+        let brackets = format!("\"\\\\\\\"{}\"", "[{".repeat(1_000));
+        assert!(check(nested(128, &brackets)).is_ok());
+        assert!(check(format!("[{}[]]", "[],".repeat(1_000))).is_ok());
+        assert_eq!(
+            check(nested(128, "[]")).unwrap_err().to_string(),
+            "must not nest arrays and objects deeper than 128 levels"
+        );
+        // Deep enough to break a parser that calls itself.
+        assert!(check(nested(200_000, "1")).is_err());
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::{fmt, str::FromStr, sync::Arc};
 use super::Invalid;
 
 const MAX_LENGTH: usize = 128;
+/// Begins the types of Postrider's own events.
+const RESERVED_PREFIX: &str = "postrider.";
 const MAX_PATTERNS: usize = 100;
 
-/// What happened: parts of `[A-Za-z0-9_-]` joined by dots, at most 128
-/// characters.
+/// What happened: parts of `[A-Za-z0-9_-]` joined by dots, at most 128 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(Arc<str>);
 
@@ -16,6 +17,18 @@ impl EventType {
     /// The type's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Checks that the type is one that publishers may use. Patterns may name
+    /// the others too.
+    pub fn check_publishable(self) -> Result<Self, Invalid> {
+        if self.0.starts_with(RESERVED_PREFIX) {
+            return Err(Invalid::new(format!(
+                "must not begin with \"{RESERVED_PREFIX}\", which is reserved for events of \
+                 Postrider itself"
+            )));
+        }
+        Ok(self)
     }
 }
 
@@ -34,7 +47,7 @@ impl FromStr for EventType {
         }
         if text.len() > MAX_LENGTH {
             return Err(Invalid::new(format!(
-                "must be at most {MAX_LENGTH} characters, is {}",
+                "must be at most {MAX_LENGTH} bytes, is {}",
                 text.len()
             )));
         }
@@ -101,7 +114,7 @@ impl FromStr for EventPattern {
         pattern.map_err(|_| {
             Invalid::new(
                 "must be an event type (\"order.created\"), a prefix (\"order.*\") or \"*\", \
-                 at most 128 characters of [A-Za-z0-9_.-]",
+                 at most 128 bytes of [A-Za-z0-9_.-]",
             )
         })
     }
@@ -173,6 +186,19 @@ mod tests {
             assert!(bad.parse::<EventPattern>().is_err(), "{bad:?}");
         }
         assert!(EventPatterns::new(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn only_types_below_postrider_are_kept_from_publishers() {
+        let publishable = |text: &str| text.parse::<EventType>()?.check_publishable();
+        for reserved in ["postrider.test", "postrider.delivery.failed"] {
+            assert!(publishable(reserved).is_err(), "{reserved}");
+            assert!(matches(reserved, reserved));
+        }
+        for free in ["postrider", "postriders.test", "order.postrider.test"] {
+            assert!(publishable(free).is_ok(), "{free}");
+        }
+        assert!(matches("postrider.*", "postrider.test"));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Invalid(String);
 
 impl Invalid {
-    /// Wraps a sentence such as "must be 1 to 128 characters, is 200".
+    /// Wraps a sentence such as "must be 1 to 128 bytes, is 200".
     pub fn new(description: impl Into<String>) -> Self {
         Self(description.into())
     }

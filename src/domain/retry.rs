@@ -51,6 +51,85 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Checks how many delays there are.
+    pub fn check_count(delays: usize) -> Result<(), Invalid> {
+        if delays <= MAX_DELAYS {
+            Ok(())
+        } else {
+            Err(Invalid::new(format!(
+                "must be at most {MAX_DELAYS} delays, are {delays}"
+            )))
+        }
+    }
+
+    /// Checks one of the delays.
+    pub fn check_delay(delay: Duration) -> Result<Duration, Invalid> {
+        if delay <= MAX_DELAY {
+            Ok(delay)
+        } else {
+            Err(Invalid::new("must be at most 7 days"))
+        }
+    }
+
+    /// Checks the delay before the first retry.
+    pub fn check_first(first: Duration) -> Result<Duration, Invalid> {
+        if first > Duration::ZERO && first <= MAX_DELAY {
+            Ok(first)
+        } else {
+            Err(Invalid::new("must be above zero and at most 7 days"))
+        }
+    }
+
+    /// Checks the factor from one delay to the next.
+    pub fn check_factor(factor: f64) -> Result<f64, Invalid> {
+        if (1.0..=10.0).contains(&factor) {
+            Ok(factor)
+        } else {
+            Err(Invalid::new(format!("must be 1 to 10, is {factor}")))
+        }
+    }
+
+    /// Checks the largest delay, given the first.
+    pub fn check_cap(cap: Duration, first: Duration) -> Result<Duration, Invalid> {
+        if cap >= first && cap <= MAX_DELAY {
+            Ok(cap)
+        } else {
+            Err(Invalid::new("must be at least first and at most 7 days"))
+        }
+    }
+
+    /// Checks the number of attempts in all.
+    pub fn check_attempts(attempts: u32) -> Result<u32, Invalid> {
+        if (1..=51).contains(&attempts) {
+            Ok(attempts)
+        } else {
+            Err(Invalid::new(format!("must be 1 to 51, is {attempts}")))
+        }
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        match self {
+            Self::Delays(delays) => {
+                Self::check_count(delays.len())?;
+                for delay in delays {
+                    Self::check_delay(*delay)?;
+                }
+            }
+            Self::Exponential {
+                first,
+                factor,
+                cap,
+                attempts,
+            } => {
+                Self::check_first(*first)?;
+                Self::check_factor(*factor)?;
+                Self::check_cap(*cap, *first)?;
+                Self::check_attempts(*attempts)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The delay after so many attempts of a chain; none after the last.
     fn delay_after(&self, attempts: u32) -> Option<Duration> {
         let nth = attempts.checked_sub(1)?;
@@ -100,25 +179,36 @@ impl RetryPolicy {
         jitter: Option<f64>,
         max_age: Option<Duration>,
     ) -> Result<Self, Invalid> {
-        check_schedule(&schedule)?;
-        let jitter = jitter.unwrap_or(DEFAULT_JITTER);
-        if !(0.0..=1.0).contains(&jitter) {
-            return Err(Invalid::new(format!("jitter must be 0 to 1, is {jitter}")));
-        }
-        if max_age == Some(Duration::ZERO) {
-            return Err(Invalid::new("max_age must be above zero, or unset"));
-        }
+        schedule.check()?;
         let policy = Self {
             schedule,
-            jitter,
-            max_age,
+            jitter: Self::check_jitter(jitter.unwrap_or(DEFAULT_JITTER))?,
+            max_age: max_age.map(Self::check_max_age).transpose()?,
         };
-        if policy.longest() > MAX_SUM.mul_f64(1.0 + jitter) {
+        if policy.longest() > MAX_SUM.mul_f64(1.0 + policy.jitter) {
             return Err(Invalid::new(
-                "delays must be at most 28 days in all; use fewer or shorter ones",
+                "must make delays of at most 28 days in all: use fewer or shorter ones",
             ));
         }
         Ok(policy)
+    }
+
+    /// Checks the largest share that is added to a delay.
+    pub fn check_jitter(jitter: f64) -> Result<f64, Invalid> {
+        if (0.0..=1.0).contains(&jitter) {
+            Ok(jitter)
+        } else {
+            Err(Invalid::new(format!("must be 0 to 1, is {jitter}")))
+        }
+    }
+
+    /// Checks the age after which a delivery is not tried again.
+    pub fn check_max_age(age: Duration) -> Result<Duration, Invalid> {
+        if age > Duration::ZERO {
+            Ok(age)
+        } else {
+            Err(Invalid::new("must be above zero, or unset"))
+        }
     }
 
     /// How the delays are given.
@@ -169,41 +259,6 @@ impl Default for RetryPolicy {
             schedule: Schedule::Delays(DEFAULT_DELAYS.map(Duration::from_secs).to_vec()),
             jitter: DEFAULT_JITTER,
             max_age: None,
-        }
-    }
-}
-
-fn check_schedule(schedule: &Schedule) -> Result<(), Invalid> {
-    match schedule {
-        Schedule::Delays(delays) if delays.len() > MAX_DELAYS => Err(Invalid::new(format!(
-            "delays must be at most {MAX_DELAYS}, are {}",
-            delays.len()
-        ))),
-        Schedule::Delays(delays) if delays.iter().any(|delay| *delay > MAX_DELAY) => {
-            Err(Invalid::new("delays must be at most 7 days each"))
-        }
-        Schedule::Delays(_) => Ok(()),
-        Schedule::Exponential {
-            first,
-            factor,
-            cap,
-            attempts,
-        } => {
-            if *first == Duration::ZERO || *first > MAX_DELAY {
-                Err(Invalid::new(
-                    "exponential.first must be above zero and at most 7 days",
-                ))
-            } else if !(1.0..=10.0).contains(factor) {
-                Err(Invalid::new("exponential.factor must be 1 to 10"))
-            } else if cap < first || *cap > MAX_DELAY {
-                Err(Invalid::new(
-                    "exponential.cap must be at least exponential.first and at most 7 days",
-                ))
-            } else if !(1..=51).contains(attempts) {
-                Err(Invalid::new("exponential.attempts must be 1 to 51"))
-            } else {
-                Ok(())
-            }
         }
     }
 }

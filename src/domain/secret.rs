@@ -10,7 +10,7 @@ const PREFIX: &str = "whsec_";
 const GENERATED_BYTES: usize = 32;
 
 /// A secret as its owner writes it: `whsec_` and the base64 of 24 to 64 bytes,
-/// or 24 to 128 printable ASCII characters.
+/// or 24 to 128 bytes of printable ASCII without spaces.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -58,8 +58,8 @@ impl FromStr for Secret {
             Ok(Self(Arc::from(text)))
         } else {
             Err(Invalid::new(
-                "must be \"whsec_\" and the padded base64 of 24 to 64 bytes, or 24 to 128 \
-                 printable ASCII characters without spaces",
+                "must be \"whsec_\" and the padded base64 of 24 to 64 bytes, or 24 to 128 bytes \
+                 of printable ASCII without spaces",
             ))
         }
     }

@@ -91,8 +91,8 @@ impl CustomHeaders {
             let printable = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
             if !printable || value.len() > MAX_HEADER_VALUE || value.trim() != value {
                 return Err(Invalid::new(format!(
-                    "value of {name:?} must be at most {MAX_HEADER_VALUE} printable ASCII \
-                     characters without spaces at its ends"
+                    "value of {name:?} must be at most {MAX_HEADER_VALUE} bytes of printable \
+                     ASCII without spaces at its ends"
                 )));
             }
             if checked.insert(lower, value).is_some() {

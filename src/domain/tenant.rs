@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use super::Invalid;
 
-/// Name of a tenant: 1 to 64 characters of `[a-z0-9_-]`.
+/// Name of a tenant: 1 to 64 bytes of `[a-z0-9_-]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(Arc<str>);
 
@@ -36,7 +36,7 @@ impl FromStr for TenantId {
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(Arc::from(text)))
         } else {
-            Err(Invalid::new("must be 1 to 64 characters of [a-z0-9_-]"))
+            Err(Invalid::new("must be 1 to 64 bytes of [a-z0-9_-]"))
         }
     }
 }

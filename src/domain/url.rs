@@ -43,7 +43,7 @@ impl FromStr for EndpointUrl {
         }
         if text.len() > MAX_LENGTH {
             return Err(Invalid::new(format!(
-                "must be at most {MAX_LENGTH} characters, is {}",
+                "must be at most {MAX_LENGTH} bytes, is {}",
                 text.len()
             )));
         }
@@ -63,6 +63,15 @@ impl FromStr for EndpointUrl {
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(Invalid::new("must name a host"));
+        }
+        // The last label of a name may be the root's, which is empty.
+        let name = url
+            .domain()
+            .map(|name| name.strip_suffix('.').unwrap_or(name));
+        if name.is_some_and(|name| name.split('.').any(str::is_empty)) {
+            return Err(Invalid::new(
+                "must name a host whose parts between the dots are not empty",
+            ));
         }
         if url.port() == Some(0) {
             return Err(Invalid::new("must name a port from 1 to 65535"));
@@ -101,9 +110,26 @@ mod tests {
             "https://client.example/a b",
             "https://client.example/\n",
             "https://[::1/",
+            "http://a..b/x",
+            "http://.client.example/",
+            "http://client.example../",
+            "http://./",
+            "http://a\u{3002}\u{3002}b/",
             &long,
         ] {
             assert!(bad.parse::<EndpointUrl>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_be_an_address_or_end_in_the_root() {
+        for good in [
+            "https://client.example./",
+            "http://localhost:8080/",
+            "http://192.0.2.1/",
+            "http://[2001:db8::1]:80/",
+        ] {
+            assert!(good.parse::<EndpointUrl>().is_ok(), "{good:?}");
         }
     }
 

@@ -13,6 +13,8 @@ use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
 };
 
+use super::status::unknown_service;
+
 /// The health service.
 #[derive(Clone)]
 pub(super) struct Health {
@@ -63,14 +65,11 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let status = match service(&request.get_ref().service) {
+        let name = &request.get_ref().service;
+        let status = match service(name) {
             Some(Service::Liveness) => ServingStatus::Serving,
             Some(Service::Readiness) => readiness(*self.ready.borrow()),
-            None => {
-                return Err(Status::not_found(
-                    "service must be \"liveness\", \"readiness\" or empty",
-                ));
-            }
+            None => return Err(unknown_service(name)),
         };
         Ok(Response::new(to_response(status)))
     }

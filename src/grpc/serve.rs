@@ -1,15 +1,16 @@
 //! The server: its services, its bounds, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status,
-    service::interceptor::InterceptedService,
+    body::Body,
+    service::{Routes, interceptor::InterceptedService},
     transport::{Server, server::TcpIncoming},
 };
-use tower::util::MapResponseLayer;
+use tower::util::{MapFutureLayer, MapResponseLayer};
 
 use super::{
     codec_errors::explained, delivery_service::Deliveries, event_service::Events, health::Health,
@@ -37,6 +38,9 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A call under way.
+type Call = <Routes as tower::Service<http::Request<Body>>>::Future;
+
 /// What can be configured of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -45,7 +49,8 @@ pub struct Settings {
 }
 
 /// Serves until `draining`, then takes nothing new and returns when the calls
-/// that were open have ended. The caller bounds the time that may take.
+/// that were open have ended. The caller bounds the time that may take by
+/// dropping the future; what is still open is then answered UNAVAILABLE.
 pub async fn serve(
     listener: TcpListener,
     control: Arc<Control>,
@@ -53,6 +58,9 @@ pub async fn serve(
     draining: CancellationToken,
     settings: Settings,
 ) -> Result<(), tonic::transport::Error> {
+    // Connections are tasks of their own and outlive this future by a little.
+    let cut_off = CancellationToken::new();
+    let _cuts_off = cut_off.clone().drop_guard();
     let limits = control.limits();
     let decoding = limits.max_batch_bytes.max(limits.max_payload_bytes) + DECODING_ROOM;
     let admit = Admit(draining.clone());
@@ -87,6 +95,9 @@ pub async fn serve(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(MapResponseLayer::new(explained))
+        .layer(MapFutureLayer::new(move |call: Call| {
+            answered(call, cut_off.clone())
+        }))
         .add_service(InterceptedService::new(subscriptions, admit.clone()))
         .add_service(InterceptedService::new(events, admit.clone()))
         .add_service(InterceptedService::new(deliveries, admit))
@@ -98,6 +109,18 @@ pub async fn serve(
             draining.cancelled_owned(),
         )
         .await
+}
+
+/// The answer to a call, or that there will be none.
+async fn answered(
+    call: Call,
+    cut_off: CancellationToken,
+) -> Result<http::Response<Body>, Infallible> {
+    tokio::select! {
+        biased;
+        answer = call => answer,
+        () = cut_off.cancelled() => Ok(to_status(Error::Unavailable).into_http()),
+    }
 }
 
 /// Refuses calls that come while the server drains.

@@ -189,7 +189,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Notes that an attempt was given up without a result.
     fn attempt_abandoned(&self, delivery: DeliveryId);
 
-    /// Records attempts in one durable write: the attempt with its log
+    /// Records attempts durably, each in one write: the attempt with its log
     /// position, the delivery as [`Delivery::attempted`] says, and its new
     /// place in the queue.
     ///

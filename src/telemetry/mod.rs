@@ -9,16 +9,22 @@ use std::{
 };
 
 use tracing::field::display;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat};
+
+/// Logs an error for each certificate that does not verify. Those are receivers'
+/// and stand in the log of attempts, so they must not fill ours.
+const CERTIFICATES: &str = "rustls_platform_verifier";
 
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter cannot be read.
     #[error("log.level is no filter")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] ParseError),
     /// The process already logs somewhere.
     #[error("logging has already been started")]
     Started(#[from] tracing_subscriber::util::TryInitError),
@@ -26,7 +32,7 @@ pub enum Error {
 
 /// Starts logging, for the whole process and once.
 pub fn start(log: &Log) -> Result<(), Error> {
-    let filter = EnvFilter::builder().parse(&log.level)?;
+    let filter = filter(&log.level)?;
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -43,6 +49,19 @@ pub fn start(log: &Log) -> Result<(), Error> {
     }
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// The filter of a level, which shows what receivers' certificates lack only to
+/// those who debug or name that part themselves.
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    let debugs = level
+        .split(',')
+        .any(|part| matches!(part, "debug" | "trace"));
+    if debugs {
+        return EnvFilter::builder().parse(level);
+    }
+    // What comes later counts.
+    EnvFilter::builder().parse(format!("{CERTIFICATES}=off,{level}"))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -64,7 +83,57 @@ fn reason(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::Layer;
+
     use super::*;
+
+    /// Keeps the targets of events that get through.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<String>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Kept {
+        fn on_event(
+            &self,
+            event: &tracing::Event<'_>,
+            _: tracing_subscriber::layer::Context<'_, S>,
+        ) {
+            let target = event.metadata().target().to_owned();
+            self.0.lock().unwrap().push(target);
+        }
+    }
+
+    /// Which of our own errors and of the certificates' are shown at a level.
+    fn shown(level: &str) -> Vec<String> {
+        let kept = Kept::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(filter(level).unwrap())
+            .with(kept.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "postrider::dispatch", "ours");
+            tracing::error!(target: "rustls_platform_verifier::verification", "theirs");
+        });
+        kept.0.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn certificates_of_receivers_are_logged_only_where_that_is_asked_for() {
+        let ours = "postrider::dispatch";
+        let theirs = "rustls_platform_verifier::verification";
+        for level in ["info", "warn", "error", "info,postrider::grpc=debug"] {
+            assert_eq!(shown(level), [ours], "{level}");
+        }
+        for level in [
+            "debug",
+            "trace",
+            "info,rustls_platform_verifier=error",
+            "rustls_platform_verifier=error,info",
+        ] {
+            assert_eq!(shown(level), [ours, theirs], "{level}");
+        }
+        assert_eq!(shown("off"), [""; 0]);
+    }
 
     #[test]
     fn the_reason_of_a_panic_is_its_text() {

@@ -100,3 +100,25 @@ async fn a_bench_counts_what_it_published() {
         }
     }
 }
+
+#[tokio::test]
+async fn problems_of_a_configuration_stand_in_the_order_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("postrider.toml");
+    let text = "[shutdown]\ndeadline = '2w'\n[limits]\nmax_payload_size = 'x'\ncolour = 1\n";
+    std::fs::write(&file, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["config", "show", "--config"])
+        .arg(&file)
+        .output();
+    let output = timeout(BOUND, output).await.expect("it ends in time");
+    let told = String::from_utf8(output.expect("it ran").stderr).expect("it is text");
+    let (head, problems) = told.split_once('\n').expect("there are several lines");
+    assert_eq!(head, "postrider: configuration has 3 problems:");
+    let places = problems.lines().zip([2, 4, 5]);
+    for (problem, line) in places {
+        let place = format!("  file {}:{line}: ", file.display());
+        assert!(problem.starts_with(&place), "{told}");
+    }
+    assert_eq!(problems.lines().count(), 3, "{told}");
+}

@@ -70,7 +70,9 @@ async fn health_answers_for_each_of_its_services() {
     let data = r#"{"service":"unknown"}"#;
     let arguments = ["-d", data, &server.address, "grpc.health.v1.Health/Check"];
     let error = grpcurl(&arguments).await.unwrap_err();
-    assert!(error.contains("NotFound"), "{error}");
+    for told in ["NotFound", "UNKNOWN_SERVICE", "\"unknown\""] {
+        assert!(error.contains(told), "{told}: {error}");
+    }
     server.stop().await;
 }
 

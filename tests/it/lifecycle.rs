@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use postrider::proto::{
-    TailDeliveriesRequest, TailDeliveriesResponse, tail_deliveries_request::Start,
-    tail_deliveries_response::Event,
+    TailDeliveriesRequest, TailDeliveriesResponse, TestSubscriptionRequest,
+    tail_deliveries_request::Start, tail_deliveries_response::Event,
 };
 use tokio::net::TcpStream;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_types::StatusExt;
 
 use crate::support::{Process, Receiver, process::subscription, within};
 
@@ -109,4 +110,36 @@ async fn a_shutdown_closes_tails_with_a_token_and_is_bounded_whatever_clients_do
     let requests = receiver.wait_for(2).await;
     assert_eq!(requests[1].header("webhook-attempt"), "1");
     server.kill().await;
+}
+
+#[tokio::test]
+async fn a_call_that_runs_at_the_deadline_of_a_shutdown_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(|_, _| crate::support::Reply::Hang).await;
+    let deadline = [("POSTRIDER_SHUTDOWN_DEADLINE", "2s")];
+    let server = Process::start_with(folder.path(), &deadline).await;
+    let mut slow = subscription(receiver.url("/"), &[]);
+    slow.timeout = Some(prost_types::Duration {
+        seconds: 60,
+        nanos: 0,
+    });
+    let id = server.subscribe(slow).await.id;
+    let mut subscriptions = server.subscriptions();
+    let test = tokio::spawn(async move {
+        let request = TestSubscriptionRequest {
+            id,
+            event_type: String::new(),
+        };
+        subscriptions.test_subscription(request).await
+    });
+    receiver.wait_for(1).await;
+    server.signal(rustix::process::Signal::TERM);
+    let told = within("the end of the test", test).await.unwrap();
+    let told = told.expect_err("nobody answered the test");
+    assert_eq!(told.code(), Code::Unavailable, "{told:?}");
+    let details = told.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "UNAVAILABLE");
+    assert!(details.retry_info().is_some());
+    let (status, log) = server.wait().await;
+    assert!(status.success(), "{status}: {}", log.join("\n"));
 }

@@ -1,8 +1,8 @@
-//! The lines of the demo as text, 80 columns wide.
+//! The lines of the demo as text, 80 columns wide or as narrow as the terminal.
 
 use std::time::Duration;
 
-use console::{Alignment, Style, pad_str, style, truncate_str};
+use console::{Alignment, Style, measure_text_width, pad_str, style, truncate_str};
 
 use super::Outcome;
 use crate::{
@@ -10,14 +10,38 @@ use crate::{
     proto::{Attempt, AttemptOutcome, ErrorKind},
 };
 
+/// Columns of a terminal that has room for everything.
+pub(super) const WIDTH: usize = 80;
+
+/// Columns of an attempt: wide, and where there is less room; some do without.
+const WIDE: Columns = [
+    Some((9, Alignment::Right)),
+    Some((17, Alignment::Left)),
+    Some((7, Alignment::Right)),
+    Some((13, Alignment::Left)),
+    Some((8, Alignment::Right)),
+    Some((0, Alignment::Left)),
+];
+const NARROW: Columns = [
+    Some((9, Alignment::Right)),
+    Some((16, Alignment::Left)),
+    Some((2, Alignment::Right)),
+    Some((13, Alignment::Left)),
+    None,
+    Some((0, Alignment::Left)),
+];
+
+type Columns = [Option<(usize, Alignment)>; 6];
+
 /// Names of the columns.
-pub(super) fn header() -> String {
-    let columns = columns(["TIME", "EVENT", "ATTEMPT", "ANSWER", "TOOK", "THEN"]);
+pub(super) fn header(width: usize) -> String {
+    let number = if width < WIDTH { "#" } else { "ATTEMPT" };
+    let columns = columns(["TIME", "EVENT", number, "ANSWER", "TOOK", "THEN"], width);
     style(columns).dim().to_string()
 }
 
 /// One attempt; `start_nanos` is what its time counts from.
-pub(super) fn attempt(attempt: &Attempt, start_nanos: u64) -> String {
+pub(super) fn attempt(attempt: &Attempt, start_nanos: u64, width: usize) -> String {
     let succeeded = attempt.outcome() == AttemptOutcome::Succeeded;
     let began = attempt.start_time.as_ref().map_or(0, nanos_of);
     let since = Duration::from_nanos(began.saturating_sub(start_nanos));
@@ -42,20 +66,20 @@ pub(super) fn attempt(attempt: &Attempt, start_nanos: u64) -> String {
         ("✘", Style::new().red())
     };
     let answer = format!("{mark} {}", answer(attempt));
-    columns([
-        &style(format!("+{:.3} s", since.as_secs_f64()))
-            .dim()
-            .to_string(),
-        &truncate_str(&attempt.event_type, 17, "…"),
+    let since = style(format!("+{:.3} s", since.as_secs_f64())).dim();
+    let cells = [
+        &since.to_string(),
+        &attempt.event_type,
         &attempt.number.to_string(),
         &colour.apply_to(answer).to_string(),
         &show(Duration::from_nanos(took)),
         &then.to_string(),
-    ])
+    ];
+    columns(cells.map(String::as_str), width)
 }
 
 /// What came of it all.
-pub(super) fn summary(outcome: &Outcome) -> String {
+pub(super) fn summary(outcome: &Outcome, width: usize) -> String {
     let Outcome {
         published,
         delivered,
@@ -63,25 +87,48 @@ pub(super) fn summary(outcome: &Outcome) -> String {
         took,
         ..
     } = outcome;
-    format!(
-        "{} {delivered} of {published} events delivered in {attempts} attempts and {:.1} s, \
-         every signature verified",
-        if delivered == published {
-            style("✔").green()
-        } else {
-            style("✘").red()
-        },
+    let mark = if delivered == published {
+        style("✔").green()
+    } else {
+        style("✘").red()
+    };
+    let text = format!(
+        "{delivered} of {published} events delivered in {attempts} attempts and {:.1} s, every \
+         signature verified",
         took.as_secs_f64()
-    )
+    );
+    format!("  {mark} {}", wrapped(&text, 4, width))
 }
 
-/// A line of what was set up.
-pub(super) fn step(name: &str, text: &str) -> String {
-    let mark = match name {
-        "" => " ".to_owned(),
-        _ => style("✔").green().to_string(),
-    };
-    format!("  {mark} {} {text}", style(format!("{name:<11}")).bold())
+/// What was set up.
+pub(super) fn step(name: &str, text: &str, width: usize) -> String {
+    let mark = style("✔").green();
+    let name = style(format!("{name:<11}")).bold();
+    format!("  {mark} {name} {}", wrapped(text, 16, width))
+}
+
+/// A remark that is not part of the story.
+pub(super) fn note(text: &str, width: usize) -> String {
+    format!("  {}", style(wrapped(text, 2, width)).dim())
+}
+
+/// The text, broken between words where it does not fit, and indented but for
+/// its first line.
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is a first line");
+        let length = measure_text_width(line) + 1 + measure_text_width(word);
+        if line.is_empty() {
+            line.push_str(word);
+        } else if indent + length <= width {
+            *line += " ";
+            *line += word;
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 /// The answer in a word: its status, or why there was none.
@@ -102,18 +149,23 @@ fn answer(attempt: &Attempt) -> String {
     .to_owned()
 }
 
-fn columns(cells: [&str; 6]) -> String {
-    const WIDTHS: [(usize, Alignment); 6] = [
-        (9, Alignment::Right),
-        (17, Alignment::Left),
-        (7, Alignment::Right),
-        (13, Alignment::Left),
-        (8, Alignment::Right),
-        (0, Alignment::Left),
-    ];
-    let cells = cells.iter().zip(WIDTHS);
-    let padded = cells.map(|(cell, (width, alignment))| pad_str(cell, width, alignment, None));
-    format!("  {}", padded.collect::<Vec<_>>().join("  "))
+fn columns(cells: [&str; 6], width: usize) -> String {
+    let (columns, gap) = if width < WIDTH {
+        (NARROW, " ")
+    } else {
+        (WIDE, "  ")
+    };
+    let padded = cells.iter().zip(columns).filter_map(|(cell, column)| {
+        let (width, alignment) = column?;
+        // Only the type of an event can be of any length.
+        let cell = match alignment {
+            Alignment::Left if width > 0 => truncate_str(cell, width, "…"),
+            _ => (*cell).into(),
+        };
+        Some(pad_str(&cell, width, alignment, None).into_owned())
+    });
+    let line = format!("  {}", padded.collect::<Vec<_>>().join(gap));
+    truncate_str(&line, width, "…").into_owned()
 }
 
 /// Nanoseconds since the Unix epoch.
@@ -160,24 +212,47 @@ mod tests {
             event_type: "a.type.that.is.longer.than.its.column".into(),
             ..example(15, 0, None)
         };
-        let lines = [
-            header(),
-            attempt(
-                &example(1, 500, Some(at(101, 251_240_000))),
-                100_000_000_000,
-            ),
-            attempt(&example(2, 200, None), 100_000_000_000),
-            attempt(&long, 0),
-        ];
-        insta::assert_snapshot!(lines.join("\n"), @r"
+        let lines = |width| {
+            [
+                header(width),
+                attempt(
+                    &example(1, 500, Some(at(101, 251_240_000))),
+                    100_000_000_000,
+                    width,
+                ),
+                attempt(&example(2, 200, None), 100_000_000_000, width),
+                attempt(&long, 0, width),
+            ]
+        };
+        insta::assert_snapshot!(lines(80).join("\n"), @r"
              TIME  EVENT              ATTEMPT  ANSWER             TOOK  THEN
          +0.250 s  payment.captured         1  ✘ 500            1.2 ms  retry in 1.0 s
          +0.250 s  payment.captured         2  ✔ 200            1.2 ms  delivered
         +100.250 s  a.type.that.is.l…       15  ✘ unreachable    1.2 ms  given up
         ");
-        for line in lines {
-            assert!(console::measure_text_width(&line) <= 80, "{line}");
+        insta::assert_snapshot!(lines(60).join("\n"), @r"
+             TIME EVENT             # ANSWER        THEN
+         +0.250 s payment.captured  1 ✘ 500         retry in 1.0 s
+         +0.250 s payment.captured  2 ✔ 200         delivered
+        +100.250 s a.type.that.is.… 15 ✘ unreachable given up
+        ");
+        for width in [80, 60, 40] {
+            for line in lines(width) {
+                assert!(measure_text_width(&line) <= width, "{line}");
+            }
         }
+    }
+
+    #[test]
+    fn longer_texts_are_broken_between_words() {
+        console::set_colors_enabled(false);
+        let text = "http://127.0.0.1:1/webhooks, verifies every signature, answers 500";
+        insta::assert_snapshot!(step("receiver", text, 60), @r"
+          ✔ receiver    http://127.0.0.1:1/webhooks, verifies every
+                        signature, answers 500
+        ");
+        assert_eq!(step("data", "/a/b", 60), "  ✔ data        /a/b");
+        assert_eq!(note("one two", 8), "  one\n  two");
     }
 
     #[test]
@@ -190,8 +265,13 @@ mod tests {
             took: Duration::from_millis(4720),
             ..Outcome::default()
         };
-        insta::assert_snapshot!(summary(&outcome), @r"
-        ✔ 5 of 5 events delivered in 9 attempts and 4.7 s, every signature verified
-        ");
+        assert_eq!(
+            summary(&outcome, 80),
+            "  ✔ 5 of 5 events delivered in 9 attempts and 4.7 s, every signature verified"
+        );
+        assert_eq!(
+            summary(&outcome, 60),
+            "  ✔ 5 of 5 events delivered in 9 attempts and 4.7 s, every\n    signature verified"
+        );
     }
 }

@@ -98,23 +98,26 @@ async fn show(args: &Args, address: SocketAddr, screen: &Screen) -> anyhow::Resu
     }
     let receiver = Receiver::start(&options).await?;
     let url = format!("{}/webhooks", receiver.url());
-    screen.step("receiver", &format!("{url}, verifies every signature,"))?;
-    screen.step("", "answers 500 to the first 2 attempts of")?;
-    screen.step("", &failing.join(" and "))?;
+    let receiver_does = format!(
+        "{url}, verifies every signature, answers 500 to the first 2 attempts of {}",
+        failing.join(" and ")
+    );
+    screen.step("receiver", &receiver_does)?;
 
     let mut story = Story::begin(address, &url).await?;
-    screen.step("subscribed", story.subscription_id())?;
-    screen.step(
-        "",
-        "to order.*, payment.*, invoice.*; retries after 1, 2 and 4 s",
-    )?;
+    let subscribed = format!(
+        "{} to order.*, payment.*, invoice.*; retries after 1, 2 and 4 s",
+        story.subscription_id()
+    );
+    screen.step("subscribed", &subscribed)?;
     screen.blank()?;
     screen.header()?;
     let outcome = story.tell(screen).await?;
     screen.blank()?;
     screen.summary(&outcome)?;
     if !args.once {
-        screen.text(&hints::hints(address, story.subscription_id(), &outcome))?;
+        let id = story.subscription_id();
+        screen.text(&hints::hints(address, id, &outcome, screen.width()))?;
         screen.note("serving until Ctrl-C; attempts go on appearing here")?;
         screen.blank()?;
         story.follow(screen).await?;

@@ -10,16 +10,31 @@ use super::{Outcome, lines};
 use crate::proto::Attempt;
 
 /// Standard output.
-pub(super) struct Screen(Term);
+pub(super) struct Screen {
+    term: Term,
+    width: usize,
+}
 
 impl Screen {
     pub(super) fn stdout() -> Self {
-        Self(Term::stdout())
+        let term = Term::stdout();
+        let columns = term.size_checked().map(|(_, columns)| usize::from(columns));
+        // A terminal that does not know its width says 0.
+        let width = columns.filter(|columns| *columns > 0);
+        Self {
+            term,
+            width: width.unwrap_or(lines::WIDTH).min(lines::WIDTH),
+        }
+    }
+
+    /// How many columns a line may have.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     pub(super) fn title(&self) -> io::Result<()> {
         let name = style("Postrider demo").bold();
-        self.0.write_line(&format!("\n  {name}\n"))
+        self.term.write_line(&format!("\n  {name}\n"))
     }
 
     /// Shows on standard error that something is under way, on a terminal only.
@@ -33,31 +48,32 @@ impl Screen {
     }
 
     pub(super) fn step(&self, name: &str, text: &str) -> io::Result<()> {
-        self.0.write_line(&lines::step(name, text))
+        self.term.write_line(&lines::step(name, text, self.width))
     }
 
     pub(super) fn header(&self) -> io::Result<()> {
-        self.0.write_line(&lines::header())
+        self.term.write_line(&lines::header(self.width))
     }
 
     pub(super) fn attempt(&self, attempt: &Attempt, start_nanos: u64) -> io::Result<()> {
-        self.0.write_line(&lines::attempt(attempt, start_nanos))
+        let line = lines::attempt(attempt, start_nanos, self.width);
+        self.term.write_line(&line)
     }
 
     pub(super) fn summary(&self, outcome: &Outcome) -> io::Result<()> {
-        self.0.write_line(&format!("  {}", lines::summary(outcome)))
+        self.term.write_line(&lines::summary(outcome, self.width))
     }
 
     pub(super) fn text(&self, text: &str) -> io::Result<()> {
-        self.0.write_line(text)
+        self.term.write_line(text)
     }
 
     /// A remark that is not part of the story.
     pub(super) fn note(&self, text: &str) -> io::Result<()> {
-        self.0.write_line(&format!("  {}", style(text).dim()))
+        self.term.write_line(&lines::note(text, self.width))
     }
 
     pub(super) fn blank(&self) -> io::Result<()> {
-        self.0.write_line("")
+        self.term.write_line("")
     }
 }

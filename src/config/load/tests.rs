@@ -64,12 +64,13 @@ fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     let file = "[limits]\nmax_payload_size = '1MB'\n\n[shutdown]\ndeadline = 8\n\
                 [delivery]\nmax_in_flight = []\n[log]\nlevel = 'infoo'";
     insta::assert_snapshot!(problems(file, &environment, &[flag]), @r#"
-    configuration: file postrider.toml:7: delivery.max_in_flight is "<array>", must be a whole number from 1 to 100000
-    configuration: file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "16MiB"
-    configuration: file postrider.toml:9: log.level is "infoo", must be off, error, warn, info, debug or trace, optionally followed by levels for parts, such as "info,postrider::dispatch=debug"
-    configuration: file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m, h or d from 1s to 1h, such as "1h"
-    configuration: environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled", "fjall" or "postgres"
-    configuration: flag --listen: server.listen is "localhost", must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051
+    configuration has 6 problems:
+      file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "256KiB"
+      file postrider.toml:5: shutdown.deadline is "8", must be a duration in ms, s, m, h or d from 1s to 1h, such as "10s"
+      file postrider.toml:7: delivery.max_in_flight is "<array>", must be a whole number from 1 to 100000
+      file postrider.toml:9: log.level is "infoo", must be off, error, warn, info, debug or trace, optionally followed by levels for parts, such as "info,postrider::dispatch=debug"
+      environment POSTRIDER_STORAGE_ENGINE: storage.engine is "rocksdb", must be "sled", "fjall" or "postgres"
+      flag --listen: server.listen is "localhost", must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051
     "#);
 }
 
@@ -81,11 +82,12 @@ fn an_unknown_name_is_named_with_the_closest_one() {
     ];
     let file = "[servr]\nlisten = '127.0.0.1:1'\n[storage]\ndata-dir = '/tmp'\ncolour = 'red'";
     insta::assert_snapshot!(problems(file, &environment, &[]), @r#"
-    configuration: file postrider.toml:1: there is no section [servr]; did you mean [server]?
-    configuration: file postrider.toml:5: there is no key storage.colour; `postrider config show --reference` lists them all
-    configuration: file postrider.toml:4: there is no key storage.data-dir; did you mean storage.data_dir?
-    configuration: environment POSTRIDER_SERVER_LISEN: sets no key; did you mean POSTRIDER_SERVER_LISTEN?
-    configuration: environment POSTRIDER_WHATEVER_ELSE: sets no key; `postrider config show --reference` lists them all
+    configuration has 5 problems:
+      file postrider.toml:1: there is no section [servr]; did you mean [server]?
+      file postrider.toml:4: there is no key storage.data-dir; did you mean storage.data_dir?
+      file postrider.toml:5: there is no key storage.colour; `postrider config show --reference` lists them all
+      environment POSTRIDER_SERVER_LISEN: sets no key; did you mean POSTRIDER_SERVER_LISTEN?
+      environment POSTRIDER_WHATEVER_ELSE: sets no key; `postrider config show --reference` lists them all
     "#);
 }
 

@@ -118,3 +118,14 @@ fn what_is_not_json_is_sent_as_base64() {
     });
     assert_eq!(read, expected);
 }
+
+#[test]
+fn the_readme_shows_how_other_content_is_sent() {
+    let body = envelope(&event("a,b\n1,2\n", "text/csv"));
+    let (_, data) = std::str::from_utf8(&body)
+        .unwrap()
+        .split_once(r#","data":"#)
+        .unwrap();
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(data), "README.md does not show {data}");
+}

@@ -7,7 +7,10 @@ mod world;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{EventId, State, Subscription, SubscriptionSpec, Trigger};
+use crate::{
+    domain::{EventId, State, Subscription, SubscriptionSpec, Trigger},
+    storage::DuePage,
+};
 
 use world::{SETTINGS, SUBSCRIPTIONS, World};
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::EventType;
 
 fn headers(list: &[(&str, &str)]) -> Result<CustomHeaders, Invalid> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -25,6 +26,29 @@ fn headers_that_would_break_a_delivery_are_refused() {
     assert!(headers(&[("A", "1"), ("a", "2")]).is_err());
     let kept = headers(&[("Authorization", "Bearer x")]).unwrap();
     assert_eq!(kept.as_map()["authorization"], "Bearer x");
+}
+
+#[test]
+fn lengths_of_text_are_counted_in_bytes_and_told_so() {
+    let description = |n| SubscriptionSpec::check_description("\u{e9}".repeat(n));
+    assert!(description(512).is_ok());
+    let url = format!("https://client.example/{}", "\u{e9}".repeat(1_013));
+    for (told, expected) in [
+        (
+            description(513).unwrap_err(),
+            "must be at most 1024 bytes, is 1026",
+        ),
+        (
+            url.parse::<EndpointUrl>().unwrap_err(),
+            "must be at most 2048 bytes, is 2049",
+        ),
+        (
+            "\u{e9}".repeat(65).parse::<EventType>().unwrap_err(),
+            "must be at most 128 bytes, is 130",
+        ),
+    ] {
+        assert_eq!(told.to_string(), expected);
+    }
 }
 
 #[test]

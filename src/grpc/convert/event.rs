@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::{Fields, from_timestamp, json, to_timestamp};
 use crate::{
     control::{Accepted, Error, EventFilter, Limits, List, Listed, View},
-    domain::{Attributes, ContentType, Event, EventId, NewEvent, Payload, TimeRange, Timestamp},
+    domain::{
+        Attributes, ContentType, Event, EventId, EventType, NewEvent, Payload, TimeRange, Timestamp,
+    },
     proto::{
         self, BatchPublishEventsRequest, EventView, GetEventRequest, ListEventsRequest,
         ListEventsResponse, PublishEventResponse, event::Payload as Sent,
@@ -90,7 +92,8 @@ fn at_most(field: String, size: usize, max: usize) -> Result<(), Error> {
 }
 
 fn from_event(fields: &mut Fields, event: proto::Event, now: Timestamp) -> Option<NewEvent> {
-    let event_type = fields.parse("type", &event.r#type);
+    let event_type = event.r#type.parse().and_then(EventType::check_publishable);
+    let event_type = fields.check("type", event_type);
     let content_type = match event.content_type.as_str() {
         "" => Some(ContentType::default()),
         text => fields.parse("content_type", text),
@@ -130,7 +133,7 @@ fn from_payload(
         }
         Some(Sent::Data(data)) => fields.check("data", Payload::new(data, content_type?)),
         Some(Sent::Json(value)) => {
-            let data = fields.check("json", json::from_value(value));
+            let data = fields.check("json", json::from_value(&value));
             let content_type = content_type?;
             if !content_type.is_json() {
                 fields.add("content_type", "must be a JSON type where json is set");
@@ -235,5 +238,29 @@ pub(in crate::grpc) fn to_listed(listed: Listed<Event>, view: View) -> ListEvent
     ListEventsResponse {
         events: events.collect(),
         next_page_token: listed.next_page_token,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserved_type_is_not_published_in_any_way() {
+        let event = proto::Event {
+            r#type: "postrider.delivery.failed".to_owned(),
+            payload: Some(Sent::Data("{}".into())),
+            ..Default::default()
+        };
+        let wrong = |error| match error {
+            Error::Invalid(violations) => violations[0].field.clone(),
+            other => panic!("{other:?}"),
+        };
+        let (limits, now) = (Limits::default(), Timestamp::MIN);
+        let published = from_publish(Some(event.clone()), limits, now);
+        assert_eq!(wrong(published.unwrap_err()), "event.type");
+        let events = vec![event];
+        let batch = from_batch(BatchPublishEventsRequest { events }, limits, now);
+        assert_eq!(wrong(batch.unwrap_err()), "events[0].type");
     }
 }

@@ -295,3 +295,17 @@ fn to_scheme(scheme: SignatureScheme) -> proto::SignatureScheme {
         SignatureScheme::Sha256Body => proto::SignatureScheme::Sha256Body,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserved_type_can_be_tested() {
+        let tested = from_test(&TestSubscriptionRequest {
+            id: "sub_00000000000000000000000000".to_owned(),
+            event_type: "postrider.delivery.failed".to_owned(),
+        });
+        assert!(tested.is_ok());
+    }
+}

@@ -133,13 +133,14 @@ async fn write_day(state: &State, day: Day, calls: Vec<Accepting>) -> Outcome {
             }
             Outcome::Written
         }
-        Ok(Tried::Stale(stale)) => {
+        Ok(Tried::Stale(versions)) => {
             let is_stale = |call: &Accepting| {
                 let version = call.call.routed_at.map(|version| version.0);
-                version.is_some_and(|version| stale.contains(&(call.call.tenant.clone(), version)))
+                version
+                    .is_some_and(|version| versions.contains(&(call.call.tenant.clone(), version)))
             };
-            let (stale, rest): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_stale);
-            for call in stale {
+            let (refused, rest): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_stale);
+            for call in refused {
                 let _ = call.reply.send(Err(Error::StaleSubscriptions));
             }
             Outcome::Refused(rest)
@@ -171,8 +172,8 @@ async fn try_write(state: &State, day: Day, calls: &[Accepting]) -> Result<Tried
     {
         let answers = answer(calls, &Used::new());
         let rows = Rows::of(calls_with(calls, &answers));
-        let stale = rows.insert(&client, day).await?;
-        return tried(stale, answers);
+        let outdated = rows.insert(&client, day).await?;
+        return Ok(tried(outdated, answers));
     }
     keyed(&mut client, day, calls).await
 }
@@ -186,15 +187,15 @@ async fn keyed(client: &mut Connection, day: Day, calls: &[Accepting]) -> Result
     let rows = Rows::of(calls_with(calls, &answers));
     let stale = rows.insert(&transaction, day).await?;
     transaction.commit().await.map_err(from_pg)?;
-    tried(stale, answers)
+    Ok(tried(stale, answers))
 }
 
-fn tried(stale: Vec<(TenantId, u64)>, answers: Vec<Result<Vec<Accepted>>>) -> Result<Tried> {
-    Ok(if stale.is_empty() {
+fn tried(stale: Vec<(TenantId, u64)>, answers: Vec<Result<Vec<Accepted>>>) -> Tried {
+    if stale.is_empty() {
         Tried::Written(answers)
     } else {
         Tried::Stale(stale)
-    })
+    }
 }
 
 /// Locks keys until the transaction ends, and finds who used them.

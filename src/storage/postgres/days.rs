@@ -106,14 +106,13 @@ pub(super) fn first_id(time: Timestamp) -> Uuid {
 /// other days.
 async fn create(client: &mut Connection, day: Day) -> Result<()> {
     let (first, end) = (first_id(day.start()), first_id(day.next().start()));
-    let mut made = String::new();
-    for (table, fillfactor) in TABLES {
+    let made = TABLES.map(|(table, fillfactor)| {
         let name = name(table, day);
-        made += &format!(
+        format!(
             "CREATE TABLE {name} (LIKE {table} INCLUDING ALL) WITH (fillfactor = {fillfactor});
              ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}');"
-        );
-    }
+        )
+    });
     let transaction = client.transaction().await.map_err(from_pg)?;
     let number = i32::try_from(day.number()).unwrap_or(i32::MAX);
     transaction
@@ -126,7 +125,10 @@ async fn create(client: &mut Connection, day: Day) -> Result<()> {
         .await
         .map_err(from_pg)?;
     if !there.get::<_, bool>(0) {
-        transaction.batch_execute(&made).await.map_err(from_pg)?;
+        transaction
+            .batch_execute(&made.concat())
+            .await
+            .map_err(from_pg)?;
     }
     transaction.commit().await.map_err(from_pg)
 }

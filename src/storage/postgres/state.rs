@@ -99,7 +99,7 @@ impl State {
 
     async fn connection_of(&self, connections: &Connections) -> Result<Connection> {
         if connections.is_closed() {
-            return Err(self.closed());
+            return Err(closed());
         }
         let connection = connections.get().await;
         connection.inspect_err(|error| self.note(error))
@@ -114,18 +114,14 @@ impl State {
     /// Notes what an error says of the database.
     pub(super) fn note(&self, error: &Error) {
         match error {
-            Error::Unavailable(why) => {
-                if self.turn(Health::Unavailable) {
-                    tracing::error!(
-                        error = &**why as &dyn std::error::Error,
-                        "database cannot be reached"
-                    );
-                }
+            Error::Unavailable(why) if self.turn(Health::Unavailable) => {
+                tracing::error!(
+                    error = &**why as &dyn std::error::Error,
+                    "database cannot be reached"
+                );
             }
-            Error::Full => {
-                if self.turn(Health::Full) {
-                    tracing::error!("disk of the database is full");
-                }
+            Error::Full if self.turn(Health::Full) => {
+                tracing::error!("disk of the database is full");
             }
             _ => {}
         }
@@ -157,11 +153,6 @@ impl State {
         }
     }
 
-    /// Why no more writes are taken.
-    pub(super) fn closed(&self) -> Error {
-        Error::Closed("it is closing".to_owned())
-    }
-
     fn turn(&self, to: Health) -> bool {
         self.health.send_if_modified(|now| {
             let turns = *now != to;
@@ -169,4 +160,9 @@ impl State {
             turns
         })
     }
+}
+
+/// Why no more writes are taken.
+pub(super) fn closed() -> Error {
+    Error::Closed("it is closing".to_owned())
 }

@@ -13,7 +13,7 @@ use super::{
     group::{Reply, Sender},
     load::Loading,
     record::Recording,
-    state::State,
+    state::{State, closed},
 };
 use crate::storage::{Engine, Health, Result};
 
@@ -44,14 +44,14 @@ impl Store {
         call: impl FnOnce(Reply<T>) -> C,
     ) -> Result<T> {
         let Some(intakes) = self.intakes.lock().clone() else {
-            return Err(self.state.closed());
+            return Err(closed());
         };
         let (reply, answer) = oneshot::channel();
         let sender = intake(intakes);
         let sent = sender.send(call(reply)).await;
         drop(sender);
-        sent.map_err(|_| self.state.closed())?;
-        answer.await.map_err(|_| self.state.closed())?
+        sent.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
     }
 }
 

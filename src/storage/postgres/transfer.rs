@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{
     error::{from_pg, malformed},
-    state::State,
+    state::{State, closed},
     store::Store,
 };
 use crate::storage::{
@@ -28,7 +28,7 @@ impl Transfer for Store {
         let importing = self
             .tasks
             .spawn(async move { state.import(&records).await });
-        importing.await.map_err(|_| self.state.closed())?
+        importing.await.map_err(|_| closed())?
     }
 
     async fn occupancy(&self) -> Result<Occupancy> {
@@ -47,7 +47,7 @@ impl Transfer for Store {
         let noting = self
             .tasks
             .spawn(async move { state.note_copy(copy.as_ref()).await });
-        noting.await.map_err(|_| self.state.closed())?
+        noting.await.map_err(|_| closed())?
     }
 
     async fn counts(&self) -> Result<Counts> {
