@@ -11,7 +11,7 @@ use super::{
 use crate::storage::Result;
 
 /// The keys of the advisory lock. Two, so that it is none of those of the days.
-const LOCK: (i32, i32) = (0x7072_6404, 0);
+pub(super) const LOCK: (i32, i32) = (0x7072_6404, 0);
 
 /// How long a command that is about to end, or was killed just now, is waited
 /// for.
@@ -27,7 +27,10 @@ impl Claim {
         let Some(claim) = Self::lock(connections, "pg_advisory_lock").await? else {
             return Ok(None);
         };
-        let served = "SELECT EXISTS (SELECT FROM member WHERE until > now())";
+        // One whose lease has ended has to join anew, which waits for the claim.
+        let gone = "DELETE FROM member WHERE until < now()";
+        claim.0.batch_execute(gone).await.map_err(from_pg)?;
+        let served = "SELECT EXISTS (SELECT FROM member)";
         let row = claim.0.query_one(served, &[]).await.map_err(from_pg)?;
         Ok((!row.get::<_, bool>(0)).then_some(claim))
     }

@@ -8,9 +8,9 @@ use postrider::storage::{
 };
 
 use super::{
-    super::build::*, super::fixture::Fixture, super::fixture::TestClock, InPostgres, open_in,
+    super::build::*, super::fixture::Fixture, super::fixture::TestClock, InPostgres, open_in, owns,
 };
-use crate::support::Cluster;
+use crate::support::{Cluster, cluster::connect, eventually, within};
 
 /// Why a store is not opened.
 async fn refusal(purpose: Purpose, url: &Url, clock: &Arc<TestClock>) -> OpenError {
@@ -53,6 +53,32 @@ async fn a_store_that_is_read_is_served_by_nobody_and_owns_nothing() {
     read.close().await;
     let served = open_in(Purpose::Serve, &store.url, &store.clock).await;
     served.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_lease_has_ended_joins_again_after_who_reads() {
+    let store = InPostgres::new().await;
+    let engine = &**store.engine();
+    let client = connect(&store.text_url).await;
+    // The server may renew it in between.
+    let read = eventually("the lease to have ended", async || {
+        let end = "UPDATE postrider.member SET until = now() - interval '1 second'";
+        client.execute(end, &[]).await.unwrap();
+        let opened = open_in(Purpose::Read, &store.url, &store.clock).await;
+        opened.ok()
+    });
+    let read = read.await;
+    let mut ownership = engine.ownership();
+    within("the server to notice", async {
+        while engine.owns(sub(1)) {
+            ownership.changed().await.unwrap();
+        }
+    })
+    .await;
+    let members = client.query_one("SELECT count(*) FROM postrider.member", &[]);
+    assert_eq!(members.await.unwrap().get::<_, i64>(0), 0);
+    read.close().await;
+    owns(engine, 0..=255).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
