@@ -11,6 +11,9 @@ pub struct Finding {
     pub what: String,
 }
 
+/// Is told of each finding.
+pub type Found = Box<dyn FnMut(Finding) + Send>;
+
 /// What was looked at, and what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checked {

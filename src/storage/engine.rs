@@ -19,6 +19,17 @@ pub enum Health {
     Failed(String),
 }
 
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be served; it is made if there is none.
+    Serve,
+    /// To be looked at or copied from; there has to be one.
+    Read,
+    /// To be copied into; it is made if there is none.
+    CopyInto,
+}
+
 /// A storage engine.
 #[async_trait]
 pub trait Engine: Catalog + Ingest + Log + Queue + Retention + Transfer {

@@ -23,9 +23,9 @@ mod row;
 mod transfer;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
-pub use check::{Checked, Finding};
+pub use check::{Checked, Finding, Found};
 pub use copy::{CopyError, Differences, Progress, copy};
-pub use engine::{Engine, Health};
+pub use engine::{Engine, Health, Purpose};
 pub use error::{Error, Resource, Result};
 pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
 pub use log::{DeliveryChange, EventFilter, Log, LogPosition, LogSlice, View};

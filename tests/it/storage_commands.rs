@@ -1,8 +1,9 @@
 //! `postrider storage`, run as an operator does: on stores that a real server
 //! filled, and that one serves afterwards.
 
+mod damage;
+
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -22,12 +23,59 @@ use tokio::{
 };
 
 use crate::support::{
-    Process, Receiver, Reply,
+    Cluster, Process, Receiver, Reply,
     process::{binary, subscription},
     within,
 };
 
 const FJALL: &[(&str, &str)] = &[("POSTRIDER_STORAGE_ENGINE", "fjall")];
+
+/// What no command may show.
+const PASSWORD: &str = "hush-hush";
+
+/// A store as the commands name it, and how it is served.
+struct Place {
+    url: String,
+    data: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    fn embedded(engine: &str, data: PathBuf) -> Self {
+        Self {
+            url: format!("{engine}:{}", data.display()),
+            variables: vec![("POSTRIDER_STORAGE_ENGINE", engine.to_owned())],
+            data,
+        }
+    }
+
+    /// In a database of its own, which takes any password.
+    async fn database(unused: PathBuf) -> Self {
+        let (_, url) = Cluster::shared().bare_database().await;
+        let url = url.replace("postgres@", &format!("postgres:{PASSWORD}@"));
+        let engine = ("POSTRIDER_STORAGE_ENGINE", "postgres".to_owned());
+        Self {
+            variables: vec![engine, ("POSTRIDER_STORAGE_URL", url.clone())],
+            url,
+            data: unused,
+        }
+    }
+
+    fn variables(&self) -> Vec<(&str, &str)> {
+        let variables = self.variables.iter();
+        variables.map(|(name, value)| (*name, &**value)).collect()
+    }
+
+    async fn serve(&self) -> Process {
+        Process::start_with(&self.data, &self.variables()).await
+    }
+
+    /// What a server says that does not start.
+    async fn refuse(&self) -> String {
+        let served = Process::start_under(&[], &self.data, &self.variables()).await;
+        served.err().expect("it is not served")
+    }
+}
 
 /// What a command came to.
 struct Ran {
@@ -49,11 +97,14 @@ fn storage(arguments: &[&str]) -> Command {
 async fn run(arguments: &[&str]) -> Ran {
     let ran = within("the command to end", storage(arguments).output()).await;
     let output = ran.unwrap();
-    Ran {
+    let ran = Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    };
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!said.contains(PASSWORD), "{said}");
+    ran
 }
 
 async fn succeed(arguments: &[&str]) -> Ran {
@@ -130,10 +181,15 @@ async fn waiting(data: &Path, variables: &[(&str, &str)], batches: usize) {
 }
 
 #[tokio::test]
-async fn a_store_goes_to_another_engine_and_back_and_is_served_on() {
+async fn a_store_goes_through_every_engine_and_is_served_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let url = |engine: &str, name: &str| format!("{engine}:{}", path(name).display());
+    let first = Place::embedded("sled", path("first"));
+    let copies = [
+        Place::database(path("second")).await,
+        Place::embedded("fjall", path("third")),
+        Place::embedded("sled", path("fourth")),
+    ];
     let open = Arc::new(AtomicBool::new(false));
     let may = open.clone();
     let receiver = Receiver::start(move |request, _| {
@@ -141,7 +197,7 @@ async fn a_store_goes_to_another_engine_and_back_and_is_served_on() {
         Reply::status(if now { 204 } else { 503 })
     })
     .await;
-    let server = Process::start(&path("first")).await;
+    let server = first.serve().await;
     server
         .subscribe(subscription(receiver.url("/now"), &[]))
         .await;
@@ -152,20 +208,21 @@ async fn a_store_goes_to_another_engine_and_back_and_is_served_on() {
     receiver.wait_for(3).await;
     server.stop().await;
 
-    copy(&url("sled", "first"), &url("fjall", "second")).await;
-    copy(&url("fjall", "second"), &url("sled", "third")).await;
-    let first = holds(&url("sled", "first")).await;
-    assert_eq!(first["due"], 1, "{first}");
-    for (engine, name) in [("fjall", "second"), ("sled", "third")] {
-        assert_eq!(holds(&url(engine, name)).await, first);
-        let checked = succeed(&["check", &url(engine, name)]).await;
+    let held = holds(&first.url).await;
+    assert_eq!(held["due"], 1, "{held}");
+    let mut source = &first;
+    for target in &copies {
+        copy(&source.url, &target.url).await;
+        assert_eq!(holds(&target.url).await, held);
+        let checked = succeed(&["check", &target.url]).await;
         assert!(checked.stdout.contains(": sound"), "{}", checked.stdout);
+        source = target;
     }
 
     open.store(true, Ordering::Relaxed);
-    for (engine, name, variables) in [("fjall", "second", FJALL), ("sled", "third", &[])] {
+    for place in &copies {
         let before = receiver.received().len();
-        let server = Process::start_with(&path(name), variables).await;
+        let server = place.serve().await;
         let requests = receiver.wait_for(before + 1).await;
         let last = &requests[before];
         assert_eq!(last.path, "/later");
@@ -175,18 +232,29 @@ async fn a_store_goes_to_another_engine_and_back_and_is_served_on() {
         let attempts = attempts_of(&server, &event_id).await;
         assert!(attempts.len() >= 3, "{attempts:?}");
         server.stop().await;
-        succeed(&["check", &url(engine, name)]).await;
+        succeed(&["check", &place.url]).await;
     }
 }
 
 #[tokio::test]
 async fn a_copy_that_was_killed_goes_on_and_is_not_served_before() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, target) = (folder.path().join("a"), folder.path().join("b"));
-    waiting(&source, FJALL, 6).await;
+    let target = Place::embedded("sled", folder.path().join("b"));
+    killed_copy_goes_on(&folder.path().join("a"), &target).await;
+}
+
+#[tokio::test]
+async fn a_copy_into_a_database_that_was_killed_goes_on_and_is_not_served_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Place::database(folder.path().join("b")).await;
+    killed_copy_goes_on(&folder.path().join("a"), &target).await;
+}
+
+async fn killed_copy_goes_on(source: &Path, target: &Place) {
+    waiting(source, FJALL, 6).await;
     let from = format!("fjall:{}", source.display());
-    let to = format!("sled:{}", target.display());
-    let arguments = ["copy", "--from", &from, "--to", &to];
+    let to = &target.url;
+    let arguments = ["copy", "--from", &from, "--to", to];
     for _ in 0..2 {
         let mut copying = storage(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(copying.stderr.take().unwrap()).lines();
@@ -201,14 +269,13 @@ async fn a_copy_that_was_killed_goes_on_and_is_not_served_before() {
         };
         within("two chunks", arrived).await;
         copying.kill().await.unwrap();
-        let served = Process::start_under(&[], &target, &[]).await;
-        let log = served.err().expect("a part of a store is not served");
+        let log = target.refuse().await;
         assert!(log.contains("holds a part of fjall:"), "{log}");
-        let refused = run(&["stats", &to]).await;
+        let refused = run(&["stats", to]).await;
         assert_eq!(refused.code, Some(1));
         assert!(refused.stderr.contains("goes on where it stopped"));
     }
-    let resumed = copy(&from, &to).await;
+    let resumed = copy(&from, to).await;
     assert!(
         resumed.stderr.contains("going on after"),
         "{}",
@@ -219,9 +286,9 @@ async fn a_copy_that_was_killed_goes_on_and_is_not_served_before() {
         (&expected["events"], &expected["due"]),
         (&6_000.into(), &6_000.into())
     );
-    assert_eq!(holds(&to).await, expected);
-    succeed(&["check", &to]).await;
-    Process::start(&target).await.stop().await;
+    assert_eq!(holds(to).await, expected);
+    succeed(&["check", to]).await;
+    target.serve().await.stop().await;
 
     let again = run(&arguments).await;
     assert_eq!(again.code, Some(1));
@@ -231,25 +298,30 @@ async fn a_copy_that_was_killed_goes_on_and_is_not_served_before() {
 #[tokio::test]
 async fn a_store_that_is_served_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Process::start(folder.path()).await;
-    let url = format!("sled:{}", folder.path().display());
-    let elsewhere = format!("fjall:{}", folder.path().join("copy").display());
-    for arguments in [
-        &["stats", &url][..],
-        &["check", &url],
-        &["copy", "--from", &url, "--to", &elsewhere],
+    for place in [
+        Place::embedded("sled", folder.path().join("sled")),
+        Place::database(folder.path().join("unused")).await,
     ] {
-        let refused = run(arguments).await;
-        assert_eq!(refused.code, Some(1), "{arguments:?}");
-        let why = "is in use by another process";
-        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+        let server = place.serve().await;
+        let elsewhere = format!("fjall:{}", folder.path().join("copy").display());
+        for arguments in [
+            &["stats", &place.url][..],
+            &["check", &place.url],
+            &["copy", "--from", &place.url, "--to", &elsewhere],
+        ] {
+            let refused = run(arguments).await;
+            assert_eq!(refused.code, Some(1), "{arguments:?}");
+            let why = "is in use by another process";
+            assert!(refused.stderr.contains(why), "{}", refused.stderr);
+        }
+        server.stop().await;
+        // Without a URL, the configured one.
+        let stats = storage(&["stats"])
+            .env("POSTRIDER_STORAGE_DATA_DIR", &place.data)
+            .envs(place.variables())
+            .output();
+        assert!(stats.await.unwrap().status.success());
     }
-    server.stop().await;
-    // Without a URL, the configured one.
-    let stats = storage(&["stats"])
-        .env("POSTRIDER_STORAGE_DATA_DIR", folder.path())
-        .output();
-    assert!(stats.await.unwrap().status.success());
 }
 
 #[tokio::test]
@@ -261,81 +333,13 @@ async fn what_names_no_store_is_refused_with_what_would() {
         refused.stderr,
         "postrider: there is no store in /nowhere/at/all\n"
     );
-    let refused = run(&["check", "postgres://me:hush@127.0.0.1/events"]).await;
-    assert_ne!(refused.code, Some(0));
-    assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
-}
-
-#[tokio::test]
-async fn a_check_names_what_is_damaged_and_never_panics() {
-    let folder = tempfile::tempdir().unwrap();
-    for (engine, variables) in [("sled", &[][..]), ("fjall", FJALL)] {
-        let sound = folder.path().join(engine);
-        waiting(&sound, variables, 1).await;
-        let damaged = folder.path().join(format!("{engine}-damaged"));
-        let url = format!("{engine}:{}", damaged.display());
-        for number in 0..8 {
-            let _ = fs::remove_dir_all(&damaged);
-            copy_folder(&sound, &damaged);
-            let day = only_day(&damaged);
-            if number == 0 {
-                fs::remove_dir_all(&day).unwrap();
-            } else {
-                damage(&day, number);
-            }
-            let checked = run(&["check", &url]).await;
-            let text = format!("{number}: {}{}", checked.stdout, checked.stderr);
-            // Not every byte means something, and sled takes what follows some
-            // damage for a write that was cut off.
-            assert!(matches!(checked.code, Some(0 | 1)), "{text}");
-            assert!(!text.contains("panicked at"), "{text}");
-            let named = checked.stdout.contains(&day.display().to_string());
-            assert_eq!(checked.code == Some(1), named, "{text}");
-            if number < 2 {
-                assert!(named, "{text}");
-            }
-        }
-    }
-}
-
-fn only_day(store: &Path) -> PathBuf {
-    let mut days = fs::read_dir(store.join("days")).unwrap();
-    days.next().unwrap().unwrap().path()
-}
-
-/// Flips bytes in the largest file: all of them, or a few here and there.
-fn damage(day: &Path, number: usize) {
-    let largest = files(day).into_iter().max_by_key(|(_, size)| *size);
-    let (path, _) = largest.unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    let length = bytes.len();
-    if number == 1 {
-        bytes[..length / 8].reverse();
-        bytes[length / 8..].fill(0x5a);
-    } else {
-        for byte in bytes.iter_mut().skip(number * 997).step_by(length / number) {
-            *byte ^= 0x5a;
-        }
-    }
-    fs::write(path, bytes).unwrap();
-}
-
-fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
-    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    let below = |entry: fs::DirEntry| {
-        if entry.file_type().unwrap().is_dir() {
-            files(&entry.path())
-        } else {
-            vec![(entry.path(), entry.metadata().unwrap().len())]
-        }
-    };
-    entries.flat_map(below).collect()
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    for (path, _) in files(from) {
-        let to = to.join(path.strip_prefix(from).unwrap());
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(path, to).unwrap();
+    for url in [
+        "postgres://me:hush@127.0.0.1:1/events",
+        "postgres://me:hush@",
+    ] {
+        let refused = run(&["check", url]).await;
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.stderr.contains("postgres://"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
     }
 }

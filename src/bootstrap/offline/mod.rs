@@ -12,13 +12,14 @@ pub use url::StoreUrl;
 
 pub use crate::{
     domain::Timestamp,
-    storage::{Checked, Counts, DayCounts, Finding, Progress, Totals, embedded::Found},
+    storage::{Checked, Counts, DayCounts, Finding, Found, Progress, Totals},
 };
 
 use super::SystemClock;
 use crate::storage::{
-    ChunkSize, CopyError, Engine, copy,
+    ChunkSize, CopyError, Engine, Purpose, copy,
     embedded::{self, Adapter},
+    postgres,
 };
 
 /// Much enough that a sync costs little, and little enough to be held twice.
@@ -37,7 +38,7 @@ pub async fn copy_store(
     if from.name() == to.name() {
         bail!("{from} is to be copied into itself; name another store to copy into");
     }
-    let source = open(from, embedded::Purpose::Read).await?;
+    let source = open(from, Purpose::Read).await?;
     let copied = copy_into(&*source, from, to, report).await;
     source.close().await;
     copied
@@ -49,7 +50,7 @@ async fn copy_into(
     to: &StoreUrl,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Totals> {
-    let target = open(to, embedded::Purpose::CopyInto).await?;
+    let target = open(to, Purpose::CopyInto).await?;
     let copied = copy(source, &from.name(), &*target, CHUNK, report).await;
     target.close().await;
     copied.map_err(|error| match error {
@@ -61,7 +62,7 @@ async fn copy_into(
 
 /// Counts everything that is in a store.
 pub async fn count_store(url: &StoreUrl) -> Result<Counts> {
-    let store = open(url, embedded::Purpose::Read).await?;
+    let store = open(url, Purpose::Read).await?;
     let counts = store.counts().await;
     store.close().await;
     counts.with_context(|| format!("cannot read {url}"))
@@ -73,18 +74,21 @@ pub async fn check_store(url: &StoreUrl, found: Found) -> Result<Checked> {
         StoreUrl::Embedded { adapter, dir } => {
             Ok(embedded::check(settings(*adapter, dir), found).await?)
         }
-        StoreUrl::Postgres(_) => no_postgres(),
+        StoreUrl::Postgres(url) => Ok(postgres::check(url, found).await?),
     }
 }
 
 /// Opens a store of any engine.
-async fn open(url: &StoreUrl, purpose: embedded::Purpose) -> Result<Arc<dyn Engine>> {
+async fn open(url: &StoreUrl, purpose: Purpose) -> Result<Arc<dyn Engine>> {
+    let clock = Arc::new(SystemClock);
     match url {
         StoreUrl::Embedded { adapter, dir } => {
-            let clock = Arc::new(SystemClock);
             Ok(embedded::open_for(purpose, settings(*adapter, dir), clock).await?)
         }
-        StoreUrl::Postgres(_) => no_postgres(),
+        StoreUrl::Postgres(url) => {
+            let settings = postgres::Settings::new((**url).clone());
+            Ok(postgres::open_for(purpose, settings, clock).await?)
+        }
     }
 }
 
@@ -94,8 +98,4 @@ fn settings(adapter: Adapter, dir: &Path) -> embedded::Settings {
         dir: dir.to_owned(),
         cache_bytes: embedded::Settings::DEFAULT_CACHE_BYTES,
     }
-}
-
-fn no_postgres<T>() -> Result<T> {
-    bail!("a store in PostgreSQL cannot be copied, checked or counted yet")
 }

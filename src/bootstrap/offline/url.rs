@@ -9,7 +9,10 @@ use std::{
 
 use crate::{
     config::{EngineName, Storage},
-    storage::embedded::Adapter,
+    storage::{
+        embedded::Adapter,
+        postgres::{BadUrl, Url},
+    },
 };
 
 /// Where a store is.
@@ -22,34 +25,42 @@ pub enum StoreUrl {
         /// The data directory.
         dir: PathBuf,
     },
-    /// In a database: its URL, which may hold a password.
-    Postgres(String),
+    /// In a database.
+    Postgres(Box<Url>),
 }
 
-/// A text does not name a store.
+/// A text does not name a store. Does not repeat it, since it may hold a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "must be sled:PATH or fjall:PATH with the data directory, such as sled:./data, or \
-     postgres://USER@HOST/DATABASE"
-)]
-pub struct BadStoreUrl;
+pub enum BadStoreUrl {
+    /// It begins with no engine, or goes on without a place.
+    #[error(
+        "must be sled:PATH or fjall:PATH with the data directory, such as sled:./data, or \
+         postgres://USER@HOST/DATABASE"
+    )]
+    Unknown,
+    /// It is to name a database.
+    #[error(transparent)]
+    Database(#[from] BadUrl),
+}
 
 impl StoreUrl {
     /// The store that the configuration names.
-    pub fn configured(storage: &Storage) -> Self {
+    pub fn configured(storage: &Storage) -> Result<Self, BadUrl> {
         let adapter = match storage.engine {
             EngineName::Sled => Adapter::Sled,
             EngineName::Fjall => Adapter::Fjall,
-            EngineName::Postgres => return Self::Postgres(storage.url.expose().to_owned()),
+            EngineName::Postgres => {
+                return Ok(Self::Postgres(Box::new(storage.url.expose().parse()?)));
+            }
         };
-        Self::Embedded {
+        Ok(Self::Embedded {
             adapter,
             dir: storage.data_dir.clone(),
-        }
+        })
     }
 
-    /// The same for the same store, from wherever it is named; without a
-    /// password.
+    /// The same for the same store, from wherever it is named and by whomever.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Embedded { adapter, dir } => {
@@ -64,23 +75,23 @@ impl FromStr for StoreUrl {
     type Err = BadStoreUrl;
 
     fn from_str(text: &str) -> Result<Self, BadStoreUrl> {
-        let (scheme, rest) = text.split_once(':').ok_or(BadStoreUrl)?;
+        let (scheme, rest) = text.split_once(':').ok_or(BadStoreUrl::Unknown)?;
         let adapter = match scheme {
             "sled" => Adapter::Sled,
             "fjall" => Adapter::Fjall,
             "postgres" | "postgresql" if rest.starts_with("//") => {
-                return Ok(Self::Postgres(text.to_owned()));
+                return Ok(Self::Postgres(Box::new(text.parse()?)));
             }
-            _ => return Err(BadStoreUrl),
+            _ => return Err(BadStoreUrl::Unknown),
         };
         // `sled:///var/lib` is an absolute path, and `sled://var` a mistake.
         let path = match rest.strip_prefix("//") {
             Some(path) if path.starts_with('/') => path,
-            Some(_) => return Err(BadStoreUrl),
+            Some(_) => return Err(BadStoreUrl::Unknown),
             None => rest,
         };
         if path.is_empty() {
-            return Err(BadStoreUrl);
+            return Err(BadStoreUrl::Unknown);
         }
         Ok(Self::Embedded {
             adapter,
@@ -93,7 +104,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded { adapter, dir } => write!(f, "{}:{}", scheme(*adapter), dir.display()),
-            Self::Postgres(url) => f.write_str(&without_password(url)),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -109,19 +120,6 @@ fn scheme(adapter: Adapter) -> &'static str {
 fn absolute(dir: &Path) -> PathBuf {
     let resolved = dir.canonicalize().or_else(|_| path::absolute(dir));
     resolved.unwrap_or_else(|_| dir.to_owned())
-}
-
-/// What is shown of a database's URL. One that cannot be read is not shown.
-fn without_password(text: &str) -> String {
-    let Ok(mut url) = url::Url::parse(text) else {
-        return "postgres://".to_owned();
-    };
-    if url.set_password(None).is_err() {
-        return "postgres://".to_owned();
-    }
-    // A password may also be a parameter.
-    url.set_query(None);
-    url.to_string()
 }
 
 #[cfg(test)]
@@ -142,7 +140,11 @@ mod tests {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         for text in ["", "data", "sled:", "sled://data", "sqlite:x", "postgres:x"] {
-            assert_eq!(text.parse::<StoreUrl>(), Err(BadStoreUrl), "{text}");
+            assert_eq!(
+                text.parse::<StoreUrl>(),
+                Err(BadStoreUrl::Unknown),
+                "{text}"
+            );
         }
     }
 
@@ -151,9 +153,9 @@ mod tests {
         let url: StoreUrl = "postgres://me:hush@db/events?password=hush"
             .parse()
             .unwrap();
-        assert_eq!(url.to_string(), "postgres://me@db/events");
-        let url: StoreUrl = "postgres://me:hush@".parse().unwrap();
-        assert!(!url.to_string().contains("hush"));
+        assert_eq!(url.to_string(), "postgres://db:5432/events");
+        let refused = "postgres://me:hush@".parse::<StoreUrl>().unwrap_err();
+        assert!(!refused.to_string().contains("hush"), "{refused}");
     }
 
     #[test]

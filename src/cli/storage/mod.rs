@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use self::progress::Bar;
@@ -35,10 +36,10 @@ enum StorageCommand {
     Copy {
         /// The store to copy: sled:PATH, fjall:PATH or postgres://...
         #[arg(long, value_name = "URL")]
-        from: StoreUrl,
+        from: String,
         /// The store to copy into; it is made if it is missing.
         #[arg(long, value_name = "URL")]
-        to: StoreUrl,
+        to: String,
     },
     /// Reads everything in a store and prints what should not be so.
     ///
@@ -64,7 +65,7 @@ struct StoreArgs {
     /// The store: sled:PATH, fjall:PATH or postgres://...; the configured one if
     /// not given.
     #[arg(value_name = "URL")]
-    url: Option<StoreUrl>,
+    url: Option<String>,
     /// TOML file that names the store [env: `POSTRIDER_CONFIG`; default:
     /// postrider.toml if it is there].
     #[arg(long, value_name = "PATH", conflicts_with = "url")]
@@ -72,22 +73,30 @@ struct StoreArgs {
 }
 
 impl StoreArgs {
-    fn url(self) -> Result<StoreUrl, config::Error> {
+    fn url(self) -> anyhow::Result<StoreUrl> {
         if let Some(url) = self.url {
-            return Ok(url);
+            return parse("URL", &url);
         }
         let loaded = config::load(self.config, &[])?;
-        Ok(StoreUrl::configured(&loaded.config.storage))
+        StoreUrl::configured(&loaded.config.storage).context("storage.url")
     }
 }
 
 /// Does what was asked for.
 pub async fn run(args: StorageArgs) -> anyhow::Result<()> {
     match args.command {
-        StorageCommand::Copy { from, to } => copy(&from, &to).await,
+        StorageCommand::Copy { from, to } => {
+            copy(&parse("--from", &from)?, &parse("--to", &to)?).await
+        }
         StorageCommand::Check { store } => check::check(&store.url()?).await,
         StorageCommand::Stats { store, json } => stats(&store.url()?, json).await,
     }
+}
+
+/// Reads a URL from the command line, which would show a bad one with its
+/// password if it did so itself.
+fn parse(argument: &'static str, url: &str) -> anyhow::Result<StoreUrl> {
+    url.parse().context(argument)
 }
 
 async fn copy(from: &StoreUrl, to: &StoreUrl) -> anyhow::Result<()> {

@@ -46,7 +46,7 @@ mod tests;
 
 use super::{bytes, row};
 
-pub use check::{Found, check};
+pub use check::check;
 pub use dir::OpenError;
 pub use memory::Disk;
-pub use open::{Adapter, Purpose, Settings, open, open_for, open_in_memory};
+pub use open::{Adapter, Settings, open, open_for, open_in_memory};

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, SubscriptionId, Timestamp},
-    storage::{CommitNumber, Copying, Engine, Error, Health, LogPosition},
+    storage::{CommitNumber, Copying, Engine, Error, Health, LogPosition, Purpose},
 };
 
 /// Name of the partition that is of no day.
@@ -79,17 +79,6 @@ pub struct Settings {
 impl Settings {
     /// Enough for today's events to be delivered from memory.
     pub const DEFAULT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-}
-
-/// What a store is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To be served; it is made if there is none.
-    Serve,
-    /// To be looked at or copied from; there has to be one.
-    Read,
-    /// To be copied into; it is made if there is none.
-    CopyInto,
 }
 
 /// Opens the store in a directory, or makes a new one there. The store is this

@@ -18,7 +18,7 @@ use crate::{
 
 /// The tables that have a partition for each day, and how full their pages are
 /// made: a delivery changes in place if there is room for it.
-const TABLES: [(&str, u32); 4] = [
+pub(super) const TABLES: [(&str, u32); 4] = [
     ("event", 100),
     ("delivery", 60),
     ("attempt", 100),

@@ -27,6 +27,11 @@ pub(super) fn is_no_table(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::UNDEFINED_TABLE)
 }
 
+/// Whether a lock was waited for in vain.
+pub(super) fn is_locked(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
 /// A row that makes no sense.
 pub(super) fn malformed(what: &'static str) -> impl Fn(Malformed) -> Error {
     move |_| Error::Corrupt(format!("{what} row"))

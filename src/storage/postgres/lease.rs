@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::{
+    claim,
     error::from_pg,
     listen::SHARDS_FREE,
     open::member,
@@ -81,13 +82,22 @@ impl Keeper {
         }
     }
 
+    /// Fails while a command has the store alone: see [`claim`].
     async fn join(&self, member: Uuid) -> Result<()> {
         let client = self.state.own_connection().await?;
-        let statement =
-            "INSERT INTO member (id, until) VALUES ($1, now() + $2 * interval '1 microsecond')";
+        let statement = "INSERT INTO member (id, until)
+             SELECT $1, now() + $2 * interval '1 microsecond'
+             WHERE pg_try_advisory_xact_lock_shared($3, $4)";
         let lease = micros(self.lease);
-        let joined = client.execute(statement, &[&member, &lease]).await;
-        joined.map_err(from_pg)?;
+        let joined = client
+            .execute(
+                statement,
+                &[&member, &lease, &claim::LOCK.0, &claim::LOCK.1],
+            )
+            .await;
+        if joined.map_err(from_pg)? == 0 {
+            return Err(Error::Unavailable("a command has the store alone".into()));
+        }
         Ok(())
     }
 

@@ -64,6 +64,22 @@ pub async fn pending(url: &Url) -> Result<Migrated, OpenError> {
     Ok(named(&missing))
 }
 
+/// The number of the last migration that is known.
+pub(super) fn schema_version() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Makes sure that there is a store, of the schema that is known. Changes
+/// nothing.
+pub(super) async fn expect(url: &Url) -> Result<(), OpenError> {
+    let missing = pending(url).await?.names.len();
+    match missing {
+        0 => Ok(()),
+        all if all == MIGRATIONS.len() => Err(OpenError::Missing { url: url.clone() }),
+        _ => Err(OpenError::Older { url: url.clone() }),
+    }
+}
+
 /// Connects to a server that can hold a store. The lock and the settings of the
 /// connection end with it.
 async fn connect(url: &Url) -> Result<Connection, OpenError> {

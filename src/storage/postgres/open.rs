@@ -1,5 +1,5 @@
-//! Opens a store: brings the database up to date, and starts what writes,
-//! watches and keeps the leases.
+//! Opens a store: brings the database up to date, and starts what writes, and
+//! where it is served what watches and keeps the leases.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Unsuitable, Url, accept,
+    claim::Claim,
     connect::Connections,
     days::Days,
     group, lease, listen, load, migrate,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::Clock,
-    storage::{CommitNumber, Engine, Error, Health, LogPosition},
+    storage::{CommitNumber, Engine, Error, Health, LogPosition, Purpose},
 };
 
 /// Hints that a slow listener may be behind before it loses some.
@@ -85,6 +86,38 @@ pub enum OpenError {
         /// Why not.
         why: Unsuitable,
     },
+    /// There is no store to be read.
+    #[error("there is no store in {url}")]
+    Missing {
+        /// The database.
+        url: Url,
+    },
+    /// An older version made it, and it is only to be read.
+    #[error("{url} is of an older version; run `postrider migrate` first")]
+    Older {
+        /// The database.
+        url: Url,
+    },
+    /// Somebody has it, or wants it alone.
+    #[error(
+        "{url} is in use by another process; stop all servers first, or wait for the \
+         `postrider storage` that is at work; one that was killed is forgotten after some seconds"
+    )]
+    InUse {
+        /// The database.
+        url: Url,
+    },
+    /// A copy into it was begun and not finished.
+    #[error(
+        "{url} holds a part of {source_url} only; run `postrider storage copy` from there once \
+         more, which goes on where it stopped, or drop the schema postrider in the database"
+    )]
+    Unfinished {
+        /// The database.
+        url: Url,
+        /// What was copied.
+        source_url: String,
+    },
     /// The database refused, or cannot be reached.
     #[error("cannot open {url}")]
     Database {
@@ -103,17 +136,59 @@ impl OpenError {
     }
 }
 
-/// Opens the store in a database, which is migrated first.
+/// Opens the store in a database, which is migrated first, to be served.
 pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, OpenError> {
-    let url = settings.url.clone();
-    migrate::migrate(&url).await?;
-    let store = start(settings, clock).await;
-    store.map_err(OpenError::database(&url))
+    open_for(Purpose::Serve, settings, clock).await
 }
 
-async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, Error> {
+/// Opens the store in a database. Only to be served by several processes at
+/// once, and only to be copied into with a copy that is not finished.
+pub async fn open_for(
+    purpose: Purpose,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let url = settings.url.clone();
+    let database = OpenError::database(&url);
+    if purpose == Purpose::Read {
+        migrate::expect(&url).await?;
+    } else {
+        migrate::migrate(&url).await?;
+    }
+    let opened = async {
+        let state = Arc::new(begin(&settings, clock)?);
+        let claim = match purpose {
+            Purpose::Serve => Claim::joining(&state.own).await?,
+            Purpose::Read | Purpose::CopyInto => Claim::alone(&state.own).await?,
+        };
+        let Some(claim) = claim else {
+            return Ok(Opened::InUse);
+        };
+        if purpose != Purpose::CopyInto
+            && let Some(copying) = state.unfinished().await?
+        {
+            return Ok(Opened::Unfinished(copying.source));
+        }
+        let store = start(purpose, &state, settings.lease, claim).await?;
+        Ok(Opened::Store(Arc::new(store)))
+    };
+    match opened.await.map_err(database)? {
+        Opened::Store(store) => Ok(store),
+        Opened::InUse => Err(OpenError::InUse { url }),
+        Opened::Unfinished(source_url) => Err(OpenError::Unfinished { url, source_url }),
+    }
+}
+
+/// What came of opening.
+enum Opened {
+    Store(Arc<Store>),
+    InUse,
+    Unfinished(String),
+}
+
+fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<State, Error> {
     let own = settings.connections / 2;
-    let state = Arc::new(State {
+    Ok(State {
         clock,
         connections: Connections::to(&settings.url, settings.connections - own)?,
         own: Connections::to(&settings.url, own)?,
@@ -128,39 +203,66 @@ async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engi
         told: Mutex::default(),
         closing: CancellationToken::new(),
         leaving: CancellationToken::new(),
-    });
+    })
+}
+
+/// Starts the writers; where the store is served, joins those that serve it.
+async fn start(
+    purpose: Purpose,
+    state: &Arc<State>,
+    lease: Duration,
+    claim: Claim,
+) -> Result<Store, Error> {
     let tasks = TaskTracker::new();
     let (accepting, accepts) = group::intake(accept::GROUP);
     let accepts = Arc::new(accepts);
     for _ in 0..accept::WRITERS {
-        tasks.spawn(accept::write(Arc::clone(&state), Arc::clone(&accepts)));
+        tasks.spawn(accept::write(Arc::clone(state), Arc::clone(&accepts)));
     }
     let (recording, records) = group::intake(record::GROUP);
     let records = Arc::new(records);
     for _ in 0..record::WRITERS {
-        tasks.spawn(record::write(Arc::clone(&state), Arc::clone(&records)));
+        tasks.spawn(record::write(Arc::clone(state), Arc::clone(&records)));
     }
     let (loading, loads) = group::intake(load::GROUP);
     let loads = Arc::new(loads);
     for _ in 0..load::READERS {
-        tasks.spawn(load::read(Arc::clone(&state), Arc::clone(&loads)));
+        tasks.spawn(load::read(Arc::clone(state), Arc::clone(&loads)));
     }
-    let leases = TaskTracker::new();
-    let keeper = lease::Keeper::begin(Arc::clone(&state), settings.lease).await?;
-    leases.spawn(keeper.keep());
-    let watch = watching::Watch::begin(Arc::clone(&state)).await?;
-    tasks.spawn(watch.run());
-    tasks.spawn(listen::listen(Arc::clone(&state)));
-    Ok(Arc::new(Store {
-        state,
+    let store = Store {
+        state: Arc::clone(state),
         intakes: Mutex::new(Some(Intakes {
             accepting,
             recording,
             loading,
         })),
         tasks,
-        keeper: leases,
-    }))
+        keeper: TaskTracker::new(),
+        claim: Mutex::new(Some(claim)),
+    };
+    if purpose == Purpose::Serve {
+        serve(&store, lease).await?;
+    } else {
+        // As every engine does, so that two stores compare.
+        state.forget_requests(&state.connection().await?).await?;
+    }
+    Ok(store)
+}
+
+/// Joins the processes that serve the store. From then on its membership says
+/// so, and no claim has to.
+async fn serve(store: &Store, lease: Duration) -> Result<(), Error> {
+    let state = &store.state;
+    let keeper = lease::Keeper::begin(Arc::clone(state), lease).await?;
+    store.keeper.spawn(keeper.keep());
+    let watch = watching::Watch::begin(Arc::clone(state)).await?;
+    store.tasks.spawn(watch.run());
+    store.tasks.spawn(listen::listen(Arc::clone(state)));
+    let claim = store.claim.lock().take();
+    if let Some(claim) = claim {
+        claim.release().await;
+    }
+    Ok(())
 }
 
 /// A name for this process among the others, new with each start.

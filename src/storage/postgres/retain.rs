@@ -85,6 +85,21 @@ impl State {
     /// Forgets old request ids, and the deleted subscriptions that were deleted
     /// before the last attempt of the days that are gone.
     async fn forget(&self, client: &Connection) -> Result<()> {
+        self.forget_requests(client).await?;
+        let statement = client
+            .prepare_cached(
+                "DELETE FROM subscription s USING log l
+                 WHERE s.content IS NULL AND l.removed_position > l.base
+                     AND s.changed < ((l.removed_position - l.base) >> 10)::text::xid8",
+            )
+            .await
+            .map_err(from_pg)?;
+        client.execute(&statement, &[]).await.map_err(from_pg)?;
+        Ok(())
+    }
+
+    /// Forgets the request ids that are old.
+    pub(super) async fn forget_requests(&self, client: &Connection) -> Result<()> {
         let now = from_time(self.clock.now());
         let remembered = from_time(Timestamp::MIN.after(REMEMBERED));
         let statement = client
@@ -95,15 +110,6 @@ impl State {
             .execute(&statement, &[&now.saturating_sub(remembered)])
             .await
             .map_err(from_pg)?;
-        let statement = client
-            .prepare_cached(
-                "DELETE FROM subscription s USING log l
-                 WHERE s.content IS NULL AND l.removed_position > l.base
-                     AND s.changed < ((l.removed_position - l.base) >> 10)::text::xid8",
-            )
-            .await
-            .map_err(from_pg)?;
-        client.execute(&statement, &[]).await.map_err(from_pg)?;
         Ok(())
     }
 

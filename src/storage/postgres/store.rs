@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     accept::Accepting,
+    claim::Claim,
     group::{Reply, Sender},
     load::Loading,
     record::Recording,
@@ -23,6 +24,8 @@ pub(super) struct Store {
     /// The writers, and what watches.
     pub(super) tasks: TaskTracker,
     pub(super) keeper: TaskTracker,
+    /// That of a process that has the store alone.
+    pub(super) claim: Mutex<Option<Claim>>,
 }
 
 /// The ways to the writers.
@@ -69,6 +72,10 @@ impl Engine for Store {
         self.state.leaving.cancel();
         self.keeper.wait().await;
         self.state.disconnect();
+        let claim = self.claim.lock().take();
+        if let Some(claim) = claim {
+            claim.release().await;
+        }
     }
 }
 

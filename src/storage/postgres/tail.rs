@@ -129,10 +129,10 @@ pub(super) fn attempt(row: &Row) -> Result<Attempt> {
     })
 }
 
-fn from_position(position: LogPosition) -> i64 {
+pub(super) fn from_position(position: LogPosition) -> i64 {
     i64::try_from(position.0).unwrap_or(i64::MAX)
 }
 
-fn to_position(position: i64) -> LogPosition {
+pub(super) fn to_position(position: i64) -> LogPosition {
     LogPosition(u64::try_from(position).unwrap_or_default())
 }

@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use postrider::storage::{
-    ChunkSize, CopyError, Copying, Engine, LogPosition, copy as copy_store,
-    embedded::{Adapter, Disk, OpenError, Purpose, Settings, open_for, open_in_memory},
+    ChunkSize, CopyError, Copying, Engine, LogPosition, Purpose, copy as copy_store,
+    embedded::{Adapter, Disk, OpenError, Settings, open_for, open_in_memory},
 };
 use tempfile::TempDir;
 

@@ -1,8 +1,10 @@
 //! The suite on the PostgreSQL engine, and what holds where several processes
 //! share a store.
 
+mod check;
 mod log;
 mod migrations;
+mod offline;
 mod outage;
 mod owners;
 
@@ -12,8 +14,8 @@ use async_trait::async_trait;
 use postrider::{
     domain::SubscriptionId,
     storage::{
-        Engine,
-        postgres::{Settings, Url, open},
+        Engine, Purpose,
+        postgres::{OpenError, Settings, Url, open_for},
     },
 };
 
@@ -21,7 +23,7 @@ use super::{
     fixture::{Fixture, TestClock},
     suite::run_suite,
 };
-use crate::support::{Cluster, within};
+use crate::support::{Cluster, eventually, within};
 
 run_suite!(InPostgres::new());
 
@@ -34,7 +36,8 @@ struct InPostgres {
     /// The same with everything that is needed to connect.
     text_url: String,
     clock: Arc<TestClock>,
-    engine: Arc<dyn Engine>,
+    /// The open store; none while another one is opened.
+    engine: Option<Arc<dyn Engine>>,
 }
 
 impl InPostgres {
@@ -45,26 +48,26 @@ impl InPostgres {
     async fn within(cluster: &Cluster) -> Self {
         let (url, text_url) = cluster.database().await;
         let clock = TestClock::new();
-        let engine = open_in(&url, &clock).await;
-        owns(&*engine, 0..=255).await;
+        let engine = serve_in(&url, &clock).await;
         Self {
             url,
             text_url,
             clock,
-            engine,
+            engine: Some(engine),
         }
     }
 
     /// Opens the store as one more process would.
     async fn join(&self) -> Arc<dyn Engine> {
-        open_in(&self.url, &self.clock).await
+        let opened = open_in(Purpose::Serve, &self.url, &self.clock).await;
+        opened.unwrap()
     }
 }
 
 #[async_trait]
 impl Fixture for InPostgres {
     fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
+        self.engine.as_ref().expect("it is open")
     }
 
     fn clock(&self) -> &TestClock {
@@ -72,33 +75,59 @@ impl Fixture for InPostgres {
     }
 
     async fn reopen(&mut self) {
-        self.engine.close().await;
-        self.engine = self.join().await;
-        owns(&*self.engine, 0..=255).await;
+        self.engine().close().await;
+        self.engine = Some(serve_in(&self.url, &self.clock).await);
     }
 
     async fn another(&mut self) -> Arc<dyn Engine> {
         let (url, _) = Cluster::shared().database().await;
-        let engine = open_in(&url, &self.clock).await;
-        owns(&*engine, 0..=255).await;
-        engine
+        serve_in(&url, &self.clock).await
     }
 
     /// What was dropped without being closed keeps its queues until its lease
-    /// ends.
+    /// ends. A part of a store cannot be served, and is opened for the rest once
+    /// that is so.
     async fn crash(&mut self) {
-        self.engine = self.join().await;
-        owns(&*self.engine, 0..=255).await;
+        self.engine = None;
+        let opened = open_in(Purpose::Serve, &self.url, &self.clock).await;
+        let engine = match opened {
+            Ok(engine) => {
+                owns(&*engine, 0..=255).await;
+                engine
+            }
+            Err(OpenError::Unfinished { .. }) => {
+                eventually("the lease to end", async || {
+                    open_in(Purpose::CopyInto, &self.url, &self.clock)
+                        .await
+                        .ok()
+                })
+                .await
+            }
+            Err(error) => panic!("{error}"),
+        };
+        self.engine = Some(engine);
     }
 }
 
-async fn open_in(url: &Url, clock: &Arc<TestClock>) -> Arc<dyn Engine> {
+async fn open_in(
+    purpose: Purpose,
+    url: &Url,
+    clock: &Arc<TestClock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
     let settings = Settings {
         lease: LEASE,
         connections: 8,
         ..Settings::new(url.clone())
     };
-    open(settings, clock.clone()).await.unwrap()
+    open_for(purpose, settings, clock.clone()).await
+}
+
+/// Opens the store and waits until it owns all queues.
+async fn serve_in(url: &Url, clock: &Arc<TestClock>) -> Arc<dyn Engine> {
+    let opened = open_in(Purpose::Serve, url, clock).await;
+    let engine = opened.unwrap();
+    owns(&*engine, 0..=255).await;
+    engine
 }
 
 /// A subscription whose queue is in this shard, of which there are 256.

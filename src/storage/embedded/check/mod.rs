@@ -22,10 +22,7 @@ use super::{
     open::{Adapter, CATALOG, Settings},
     sled::SledPartition,
 };
-use crate::storage::{Checked, Error, Finding};
-
-/// Is told of each finding.
-pub type Found = Box<dyn FnMut(Finding) + Send>;
+use crate::storage::{Checked, Error, Finding, Found};
 
 /// Checks the store in a directory. Fails only if there is none, or if it is in
 /// use.

@@ -13,13 +13,13 @@ use super::{
         dir::DataDir,
         folder::Folder,
         kv::{Batch, Bounds, Order, Partition, Result, Space, Step},
-        open::{Purpose, start},
+        open::start,
         sled::SledPartition,
         store::Store,
     },
     support::*,
 };
-use crate::storage::{Catalog, CommitNumber, Engine, Error, Health, Queue};
+use crate::storage::{Catalog, CommitNumber, Engine, Error, Health, Purpose, Queue};
 
 /// Partitions whose commits fail once they are told to.
 struct FailingSpace {

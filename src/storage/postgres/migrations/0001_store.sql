@@ -107,6 +107,13 @@ CREATE TABLE log (
 );
 INSERT INTO log VALUES (0, NULL, 0);
 
+-- A copy into this store that is not finished, as storage/row writes it. Nobody
+-- serves a part of a store.
+CREATE TABLE copying (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    content bytea NOT NULL
+);
+
 -- The processes that deliver. One whose time is up is removed by the others,
 -- and what it records afterwards is refused.
 CREATE TABLE member (

@@ -12,7 +12,11 @@ use postrider::{
 };
 use tokio::sync::mpsc;
 
-use super::super::{build::*, fixture::Fixture};
+use super::super::{
+    build::*,
+    fixture::Fixture,
+    wait::{log_end_from, logged},
+};
 
 const SMALL: ChunkSize = ChunkSize {
     records: 3,
@@ -61,6 +65,9 @@ async fn create_by_request(engine: &dyn Engine, number: u128) -> Created {
     created.await.unwrap()
 }
 
+/// How many attempts [`fill`] makes.
+const ATTEMPTS: usize = 5;
+
 /// Something of everything: deliveries that are new, tried, done and of a
 /// subscription that is gone, over three days.
 async fn fill(engine: &dyn Engine) {
@@ -82,6 +89,7 @@ async fn fill(engine: &dyn Engine) {
     }
     let mut again = succeeded(long, 1);
     again.revision = 1;
+    again.due = after(60);
     again.attempt.number = 2;
     engine.record_attempts(vec![again]).await.unwrap();
     let deleted = engine.delete_subscription(tenant(), sub(3), None, after(9));
@@ -119,7 +127,9 @@ struct Seen {
     end: LogPosition,
 }
 
+/// What callers see of a store that was filled, once its log shows all of it.
 async fn see(engine: &dyn Engine) -> Seen {
+    let log = logged(engine, LogPosition::default(), ATTEMPTS).await;
     let events = EventFilter {
         types: Vec::new(),
         accepted: TimeRange::ALL,
@@ -146,7 +156,7 @@ async fn see(engine: &dyn Engine) -> Seen {
             engine.list_deliveries(tenant(), &deliveries, page)
         })
         .await,
-        log: read_all(engine, LogPosition::default()).await,
+        log,
         queues,
         end: *engine.log_end().borrow(),
     }
@@ -158,7 +168,8 @@ pub async fn what_was_exported_and_imported_reads_the_same(store: &mut dyn Fixtu
     copied(&*source, &**store.engine()).await.unwrap();
     let expected = see(&*source).await;
     assert_eq!(expected.deliveries.len(), 8);
-    assert_eq!((expected.attempts, expected.log.len()), (5, 5));
+    assert_eq!(expected.attempts, ATTEMPTS);
+    assert_eq!(expected.log.len(), ATTEMPTS);
     assert_eq!(expected.queues.len(), 4);
     for _ in 0..2 {
         let engine = &**store.engine();
@@ -176,7 +187,7 @@ pub async fn what_was_exported_and_imported_reads_the_same(store: &mut dyn Fixtu
     let engine = &**store.engine();
     let record = succeeded(DeliveryId::new(event(4, days_after(3)).id, 1), 1);
     engine.record_attempts(vec![record]).await.unwrap();
-    let log = read_all(engine, expected.end).await;
+    let log = logged(engine, expected.end, 1).await;
     assert_eq!(log.len(), 1);
     assert_eq!(engine.counts().await.unwrap().totals.due, 4);
 }
@@ -227,8 +238,8 @@ pub async fn a_copy_goes_on_after_a_crash_wherever_it_was(store: &mut dyn Fixtur
                 copied.unwrap();
                 true
             }
-            // One chunk was there already, and another one arrived.
-            () = async { for _ in 0..2 { telling.recv().await; } } => false,
+            // It began, one chunk arrived and was noted, and another one arrived.
+            () = async { for _ in 0..3 { telling.recv().await; } } => false,
         };
         if finished {
             break;
@@ -238,6 +249,7 @@ pub async fn a_copy_goes_on_after_a_crash_wherever_it_was(store: &mut dyn Fixtur
         target.cancel_pending(sub(99), 1, NOON).await.unwrap();
         crashes += 1;
         assert!(crashes < 100, "it gets further each time");
+        drop(target);
         store.crash().await;
         match store.engine().occupancy().await.unwrap() {
             Occupancy::Copying(_) => {}
@@ -287,10 +299,11 @@ pub async fn what_retention_removed_is_known_to_the_copy(store: &mut dyn Fixture
     let old = deliver(&*source, event(1, NOON), &[1]).await;
     let records = vec![succeeded(old, 1)];
     source.record_attempts(records).await.unwrap();
-    let read = *source.log_end().borrow();
     let kept = deliver(&*source, event(2, days_after(1)), &[1]).await;
     let records = vec![succeeded(kept, 1)];
     source.record_attempts(records).await.unwrap();
+    let log = logged(&*source, LogPosition::default(), 2).await;
+    let (read, end) = (log[0].0, log[1].0);
     source.remove_expired(days_after(1)).await.unwrap();
 
     copied(&*source, &**store.engine()).await.unwrap();
@@ -301,9 +314,8 @@ pub async fn what_retention_removed_is_known_to_the_copy(store: &mut dyn Fixture
         assert!(slice.removed_before.is_some());
         assert_eq!(slice.removed_before, expected.removed_before);
         assert_eq!(slice.attempts.len(), 1);
-        let end = *source.log_end().borrow();
         assert!(end > read);
-        assert_eq!(*engine.log_end().borrow(), end);
+        assert_eq!(log_end_from(&**engine, end).await, end);
         store.reopen().await;
     }
 }
@@ -338,6 +350,7 @@ async fn positions_are_found_by_times(store: &mut dyn Fixture, base: u64) {
     let id = deliver(&**store.engine(), later, &[1]).await;
     let last = vec![succeeded(id, 1)];
     store.engine().record_attempts(last).await.unwrap();
+    logged(&**store.engine(), LogPosition::default(), ATTEMPTS + 1).await;
     for _ in 0..2 {
         let engine = &**store.engine();
         for (seconds, expected) in [
