@@ -14,8 +14,9 @@ use super::{
 /// Name of the one keyspace.
 const KEYSPACE: &str = "rows";
 
-/// One flushes while the other compacts.
-const WORKERS: usize = 2;
+/// One: with more, the first hands every compaction back to the pool, and spins
+/// for as long as another one compacts.
+const WORKERS: usize = 1;
 
 /// Bounds of what is gathered in memory before it becomes a table; up to four
 /// more of these wait to be written. Smaller ones cost throughput: each spans
