@@ -1,27 +1,11 @@
-//! Lists and their pages.
+//! Lists and their pages, which open few days and look at few rows.
 
 use crate::{
-    domain::{
-        Delivery, DeliveryFilter, DeliveryId, DeliveryState, ErrorKind, Event, EventId, TimeRange,
-    },
+    domain::{Delivery, DeliveryFilter, DeliveryId, Event, TimeRange},
     storage::{Engine, EventFilter, Page, PageRequest, View},
 };
 
 use super::support::*;
-
-/// Two events a day over three days, each to subscriptions 1 and 2.
-async fn fill(engine: &dyn Engine) -> Vec<EventId> {
-    subscribe(engine, 2).await;
-    let mut ids = Vec::new();
-    for number in 0..6_u64 {
-        let event = event(u128::from(number) + 1, days_after(number / 2));
-        ids.push(event.id);
-        deliver(engine, event, &[1, 2]).await;
-    }
-    ids.sort();
-    ids.reverse();
-    ids
-}
 
 async fn deliveries(engine: &dyn Engine, filter: &DeliveryFilter, size: usize) -> Vec<DeliveryId> {
     let mut request = page(size);
@@ -40,134 +24,6 @@ async fn deliveries(engine: &dyn Engine, filter: &DeliveryFilter, size: usize) -
             cursor: Some(cursor),
         };
     }
-}
-
-/// The deliveries of these ordinals of the events, newest first.
-fn of(events: &[EventId], ordinals: &[u16]) -> Vec<DeliveryId> {
-    let deliveries = events
-        .iter()
-        .flat_map(|event| ordinals.iter().map(|n| DeliveryId::new(*event, *n)));
-    deliveries.collect()
-}
-
-#[tokio::test]
-async fn deliveries_list_newest_first_by_every_way() {
-    let mut store = Fixture::new().await;
-    let events = fill(&*store.engine).await;
-    store.reopen().await;
-    let engine = &*store.engine;
-    let all = DeliveryFilter::default();
-    let by_subscription = DeliveryFilter {
-        subscription_id: Some(sub(2)),
-        ..all.clone()
-    };
-    let by_event = DeliveryFilter {
-        event_id: Some(events[3]),
-        ..all.clone()
-    };
-    let by_delivery = DeliveryFilter {
-        delivery_id: Some(DeliveryId::new(events[3], 1)),
-        ..all.clone()
-    };
-    let by_both = DeliveryFilter {
-        subscription_id: Some(sub(1)),
-        ..by_event.clone()
-    };
-    for size in [1, 3, 100] {
-        assert_eq!(deliveries(engine, &all, size).await, of(&events, &[1, 0]));
-        assert_eq!(
-            deliveries(engine, &by_subscription, size).await,
-            of(&events, &[1])
-        );
-        assert_eq!(
-            deliveries(engine, &by_event, size).await,
-            of(&events[3..4], &[1, 0])
-        );
-        assert_eq!(
-            deliveries(engine, &by_delivery, size).await,
-            of(&events[3..4], &[1])
-        );
-        assert_eq!(
-            deliveries(engine, &by_both, size).await,
-            of(&events[3..4], &[0])
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_time_range_holds_its_start_and_not_its_end() {
-    let store = Fixture::new().await;
-    let engine = &*store.engine;
-    let events = fill(engine).await;
-    for subscription_id in [None, Some(sub(1))] {
-        let filter = DeliveryFilter {
-            subscription_id,
-            accepted: TimeRange {
-                start: days_after(1),
-                end: days_after(2),
-            },
-            ..DeliveryFilter::default()
-        };
-        let mut seen = deliveries(engine, &filter, 1).await;
-        seen.retain(|id| id.ordinal() == 0);
-        assert_eq!(seen, of(&events[2..4], &[0]));
-    }
-}
-
-#[tokio::test]
-async fn filters_look_at_the_shown_state_and_the_last_outcome() {
-    let store = Fixture::new().await;
-    let engine = &*store.engine;
-    let events = fill(engine).await;
-    let ids = of(&events, &[0]);
-    let records = vec![succeeded(ids[0], 1), failed(ids[1], 1, after(60))];
-    engine.record_attempts(records).await.unwrap();
-    assert!(engine.attempt_started(sub(1), ids[2]));
-    let filter = |set: fn(&mut DeliveryFilter)| {
-        let mut filter = DeliveryFilter {
-            subscription_id: Some(sub(1)),
-            ..DeliveryFilter::default()
-        };
-        set(&mut filter);
-        filter
-    };
-    let cases = [
-        (filter(|f| f.states = vec![DeliveryState::Succeeded]), 0),
-        (filter(|f| f.states = vec![DeliveryState::Retrying]), 1),
-        (filter(|f| f.states = vec![DeliveryState::Delivering]), 2),
-        (filter(|f| f.status_classes = vec![2]), 0),
-        (filter(|f| f.error_kinds = vec![ErrorKind::Status]), 1),
-    ];
-    for (filter, expected) in cases {
-        assert_eq!(deliveries(engine, &filter, 2).await, [ids[expected]]);
-    }
-}
-
-#[tokio::test]
-async fn a_list_goes_on_where_it_was_under_writes() {
-    let store = Fixture::new().await;
-    let engine = &*store.engine;
-    let events = fill(engine).await;
-    let filter = EventFilter {
-        types: Vec::new(),
-        accepted: TimeRange::ALL,
-    };
-    let list = |request| engine.list_events(tenant(), &filter, View::Full, request);
-    let first = list(page(4)).await.unwrap();
-    deliver(engine, event(99, days_after(5)), &[1]).await;
-    let rest = list(PageRequest {
-        size: 4,
-        cursor: first.next,
-    });
-    let rest = rest.await.unwrap();
-    let seen: Vec<EventId> = first
-        .items
-        .iter()
-        .chain(&rest.items)
-        .map(|event| event.id)
-        .collect();
-    assert_eq!(seen, events);
-    assert_eq!(rest.next, None);
 }
 
 #[tokio::test]
@@ -246,42 +102,4 @@ async fn a_list_over_many_days_opens_few_of_them_for_a_page() {
     let foreign = foreign.await.unwrap();
     assert_eq!((foreign.items.len(), foreign.next), (0, None));
     assert_eq!(deliveries(engine, &of_subscription, 10).await, expected);
-}
-
-#[tokio::test]
-async fn attempts_list_by_delivery_newest_first() {
-    let store = Fixture::new().await;
-    let engine = &*store.engine;
-    let events = fill(engine).await;
-    let ids = of(&events[..2], &[0]);
-    for round in 0..3 {
-        for id in &ids {
-            let mut record = failed(*id, 1, after(60 + u64::from(round)));
-            record.revision = round;
-            record.attempt.number = round + 1;
-            engine.record_attempts(vec![record]).await.unwrap();
-        }
-    }
-    let mut request = page(2);
-    let mut seen = Vec::new();
-    loop {
-        let filter = DeliveryFilter::default();
-        let page = engine.list_attempts(tenant(), &filter, request).await;
-        let page = page.unwrap();
-        assert!(page.items.len() <= 2);
-        let attempts = page.items.iter();
-        seen.extend(attempts.map(|attempt| (attempt.delivery_id, attempt.number)));
-        let Some(cursor) = page.next else {
-            break;
-        };
-        request = PageRequest {
-            size: 2,
-            cursor: Some(cursor),
-        };
-    }
-    let expected: Vec<_> = ids
-        .iter()
-        .flat_map(|id| [3, 2, 1].map(|number| (*id, number)))
-        .collect();
-    assert_eq!(seen, expected);
 }

@@ -1,14 +1,11 @@
-//! What every engine has to do, as functions over the public traits, run here
-//! on a directory of sled.
+//! What only the embedded engine can show: its directory and the days in it,
+//! what damage and a failing disk do to them, and how little it reads for a
+//! page. What every engine has to do stands in the suite, `tests/it/storage`.
 
-mod accept;
 mod attempts;
-mod catalog;
 mod check;
 mod failing;
 mod lists;
 mod opening;
-mod queue;
 mod retention;
 mod support;
-mod together;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{super::OpenError, support::*};
-use crate::storage::{DeliveryChange, Error, Health, LogPosition, View};
+use crate::storage::{DeliveryChange, Error, LogPosition, View};
 
 /// Overwrites the middle of everything that sled wrote.
 fn damage(dir: &Path) {
@@ -46,18 +46,6 @@ async fn a_dropped_store_can_be_opened_again() {
     };
     let opened = tokio::time::timeout(Duration::from_secs(10), opened).await;
     opened.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_closed_store_takes_nothing() {
-    let store = Fixture::new().await;
-    deliver(&*store.engine, event(1, NOON), &[1]).await;
-    store.engine.close().await;
-    let refused = accept(&*store.engine, vec![routed(event(2, NOON), &[1])]).await;
-    assert!(matches!(refused, Err(Error::Closed(_))));
-    let refused = store.engine.due(sub(1), None, 1).await;
-    assert!(matches!(refused, Err(Error::Closed(_))));
-    assert_eq!(*store.engine.health().borrow(), Health::Writable);
 }
 
 #[tokio::test]

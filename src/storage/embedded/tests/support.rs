@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use super::super::{Adapter, OpenError, Settings, open};
 use crate::{
     domain::{
-        Attempt, AttemptId, Clock, ContentType, DeliveryId, ErrorKind, Event, EventId,
-        EventPatterns, LiveSecrets, NewEvent, Next, Payload, Phases, Secret, Subscription,
-        SubscriptionId, SubscriptionSpec, TenantId, Timestamp, Trigger,
+        Attempt, AttemptId, Clock, ContentType, DeliveryId, Event, EventId, EventPatterns,
+        LiveSecrets, NewEvent, Next, Payload, Phases, Secret, Subscription, SubscriptionId,
+        SubscriptionSpec, TenantId, Timestamp, Trigger,
     },
     storage::{AcceptEvents, Accepted, AttemptRecord, Engine, PageRequest, Result, Routed},
 };
@@ -193,23 +193,6 @@ pub(super) fn succeeded(delivery: DeliveryId, number: u128) -> AttemptRecord {
         revision: 0,
         due: delivery.time(),
         next: Next::Succeed,
-        now: after(1),
-    }
-}
-
-/// A failure after which the delivery is tried again.
-pub(super) fn failed(delivery: DeliveryId, number: u128, retry: Timestamp) -> AttemptRecord {
-    AttemptRecord {
-        attempt: Attempt {
-            error_kind: Some(ErrorKind::Status),
-            error_message: "status 500".to_owned(),
-            response_status: Some(500),
-            next_attempt_time: Some(retry),
-            ..attempt(delivery, number)
-        },
-        revision: 0,
-        due: delivery.time(),
-        next: Next::RetryAt(retry),
         now: after(1),
     }
 }
