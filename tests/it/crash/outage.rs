@@ -45,8 +45,11 @@ pub async fn once(scene: &Arc<Scene>, fleet: &Fleet, longest: &mut Longest) {
         longest.unready = longest.unready.max(began.elapsed());
     }
     // So many refusals take up to some seconds, longer than a lease.
-    let enough = scene.refusals.seen().0 + dice.below(1_500);
+    let enough = scene.refusals.seen().0 + dice.below(1_000);
     eventually("publishers to be refused", async || {
+        for server in fleet.servers() {
+            refuses(scene, &server).await;
+        }
         (scene.refusals.seen().0 >= enough).then_some(())
     })
     .await;
