@@ -241,8 +241,8 @@ fn recover_end(
         let Some(partition) = opened else {
             continue;
         };
-        let lost = witness::missing(day, &*partition, catalog);
-        for what in lost.map_err(|error| from_storage(&at, error))? {
+        let missing = witness::missing(day, &*partition, catalog);
+        for what in missing.map_err(|error| from_storage(&at, error))? {
             tracing::error!(
                 dir = %at.display(),
                 what,
