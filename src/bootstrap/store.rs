@@ -41,6 +41,7 @@ async fn open_database(
     let place = url.to_string();
     let settings = postgres::Settings {
         connections: config.connections,
+        lease: config.lease,
         ..postgres::Settings::new(url)
     };
     Ok((postgres::open(settings, clock).await?, place))

@@ -86,6 +86,10 @@ section! {
         url: DatabaseUrl as Database = DatabaseUrl::default(),
         /// Most connections that this process opens to the database.
         connections: usize as Count<usize, 8, 1_000> = 16,
+        /// How long a process that died, or does not reach the database, keeps
+        /// its queues from the others that share it. A process that is paused
+        /// for longer than a fifth of this may send what another one sends, too.
+        lease: Duration as Period<{ 2 * SECOND }, HOUR> = Duration::from_secs(10),
         /// How long events are kept, with their deliveries and attempts; then
         /// they go a whole day (UTC) at a time. A day in which a delivery is
         /// still pending is kept until that is settled. At least a day more

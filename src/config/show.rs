@@ -96,6 +96,7 @@ mod tests {
         cache_size = "64MiB"  # default
         url = ""  # default
         connections = 16  # default
+        lease = "10s"  # default
         retention = "30d"  # default
 
         [limits]

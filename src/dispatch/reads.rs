@@ -23,8 +23,7 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn fetch(store: &dyn Engine, fetch: Fetch) -> Fetched {
     let subscription = fetch.subscription;
     read(store, fetch).await.unwrap_or_else(|error| {
-        // The store says so itself when it cannot be reached.
-        if !matches!(error, storage::Error::Unavailable(_)) {
+        if !is_told(&error) {
             error!(%subscription, %error, "could not read a queue");
         }
         Fetched {
@@ -67,7 +66,13 @@ pub(super) async fn cancel_pending(attempts: &Attempts, subscription: Subscripti
             Ok(count) => info!(%subscription, count, "cancelled deliveries of no subscription"),
             Err(storage::Error::Full) => tokio::time::sleep(FULL_PAUSE).await,
             // The next scan finds what is left.
+            Err(error) if is_told(&error) => return,
             Err(error) => return error!(%subscription, %error, "could not cancel deliveries"),
         }
     }
+}
+
+/// Whether the store says so itself, once when it goes and once when it is back.
+pub(super) fn is_told(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Unavailable(_))
 }

@@ -220,7 +220,9 @@ impl Scheduler {
                 }
             }
             Report::Scan(_, Err(error)) => {
-                error!(%error, "could not read which subscriptions have deliveries due");
+                if !reads::is_told(&error) {
+                    error!(%error, "could not read which subscriptions have deliveries due");
+                }
                 self.scan_on(None, PAUSE);
             }
         }

@@ -48,6 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sled", &["storage::embedded::sled"]),
     ("fjall", &["storage::embedded::fjall"]),
+    ("sfa", &["storage::embedded::fjall"]),
     ("tonic", &["grpc", "http", "proto", "bootstrap", "cli"]),
     ("prost", &["grpc", "http", "proto", "bootstrap", "cli"]),
     ("reqwest", &["dispatch", "cli"]),

@@ -1,5 +1,7 @@
 //! What was due while the server was down happens after its start.
 
+use std::{fs, path::Path};
+
 use crate::support::{Process, Receiver, Reply, process::subscription};
 
 #[tokio::test]
@@ -18,4 +20,33 @@ async fn a_retry_that_was_due_while_the_server_was_down_happens_after_its_start(
     let requests = receiver.wait_for(2).await;
     assert_eq!(requests[1].header("webhook-id"), published.event_id);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_lost_what_it_held_says_so_when_it_is_opened() {
+    let engine = [("POSTRIDER_STORAGE_ENGINE", "fjall")];
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start_with(folder.path(), &engine).await;
+    let published = server.publish("a", "{}").await;
+    server.stop().await;
+    let days = folder.path().join("days");
+    let day = fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
+    cut_journal(&day);
+
+    let server = Process::start_with(folder.path(), &engine).await;
+    let log = server.stop().await.join("\n");
+    let lost = log.lines().find(|line| line.contains("is damaged"));
+    let lost = lost.unwrap_or_else(|| panic!("{log}"));
+    assert!(lost.contains(day.to_str().unwrap()), "{lost}");
+    assert!(lost.contains(&published.event_id), "{lost}");
+}
+
+/// Cuts the last byte off the journal of a day, as if its last write had not
+/// been finished.
+fn cut_journal(day: &Path) {
+    let path = day.join("0.jnl");
+    let bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(end as u64).unwrap();
 }

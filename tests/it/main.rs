@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod dispatch;
 mod durability;
+mod flips;
 mod full_disk;
 mod grpc_publish;
 mod grpc_subscriptions;

@@ -30,6 +30,7 @@ use super::{
     store::Store,
     tail::LogTail,
     untimed::Untimed,
+    witness,
 };
 use crate::{
     domain::{Clock, SubscriptionId, Timestamp},
@@ -225,7 +226,7 @@ pub(super) fn start(
 }
 
 /// The position of the last attempt on any day. Opens the days that are not
-/// at rest.
+/// at rest, and tells of those that hold less than they did.
 fn recover_end(
     days: &Days,
     catalog: &dyn Partition,
@@ -236,10 +237,19 @@ fn recover_end(
     let awake = days.awake().map_err(|error| from_storage(&at, error))?;
     for day in awake {
         let at = dir.days().join(day.to_string());
-        let last = days
-            .get(day)
-            .and_then(|partition| partition.map_or(Ok(end), |open| rest::last_attempt(&*open)))
-            .map_err(|error| from_storage(&at, error))?;
+        let opened = days.get(day).map_err(|error| from_storage(&at, error))?;
+        let Some(partition) = opened else {
+            continue;
+        };
+        let missing = witness::missing(day, &*partition, catalog);
+        for what in missing.map_err(|error| from_storage(&at, error))? {
+            tracing::error!(
+                dir = %at.display(),
+                what,
+                "part of the store is damaged, it has lost this and perhaps more"
+            );
+        }
+        let last = rest::last_attempt(&*partition).map_err(|error| from_storage(&at, error))?;
         end = end.max(last);
     }
     rest::settle(days, catalog).map_err(|error| from_storage(&at, error))?;

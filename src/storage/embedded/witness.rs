@@ -1,11 +1,11 @@
 //! What a day held for certain: its last event and its last attempt when the
 //! store was last closed. A database takes damage in its log for a write that
-//! was cut off and goes on without what follows; a check knows by this that
-//! there was more. Nothing of a day is ever removed but the whole.
+//! was cut off and goes on without what follows; a check, and whoever opens the
+//! store, knows by this that there was more. Nothing of a day is ever removed but the whole.
 
 use super::{
     committer::Committer,
-    day::{Days, from_kv},
+    day::{Day, Days, from_kv},
     key::{self, Tag},
     kv::{Batch, Order, Partition, Step},
     rest,
@@ -65,8 +65,19 @@ impl Witness {
     }
 }
 
+/// Which rows, that a day held when the store was last closed, it no longer has.
+pub(super) fn missing(
+    day: Day,
+    partition: &dyn Partition,
+    catalog: &dyn Partition,
+) -> Result<Vec<String>> {
+    let noted = catalog.get(&key::witness(day)).map_err(from_kv)?;
+    let witness = noted.and_then(|row| Witness::read(&row));
+    witness.map_or(Ok(Vec::new()), |witness| witness.missing_in(partition))
+}
+
 impl Committer {
-    /// Notes what the days hold, for a check. A store without that is as good.
+    /// Notes what the days hold, for a check and for the next opening. A store without that is as good.
     pub(super) fn note_witnesses(&self) {
         let noted = note(&self.state.days, &*self.catalog).and_then(|batch| {
             if batch.is_empty() {

@@ -1,6 +1,9 @@
 //! Compares what was acknowledged with what came and with what the store tells.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use postrider::{
     domain::{LiveSecrets, Signer, Timestamp},
@@ -9,12 +12,10 @@ use postrider::{
         ListDeliveriesRequest, ListEventsRequest,
     },
 };
+use tokio::task::JoinSet;
 
 use super::{IN_FLIGHT, Scene, ledger::Sent, load, payload, say};
 use crate::support::{Process, Received, eventually};
-
-/// Endpoints that last from the first life to the end.
-const LASTING: u32 = 3;
 
 /// What the store tells at the end.
 struct Told {
@@ -24,42 +25,53 @@ struct Told {
 }
 
 /// Starts the server a last time, lets it finish, and compares.
-pub async fn everything(scene: &std::sync::Arc<Scene>) {
-    let server = std::sync::Arc::new(scene.start().await);
-    let (copy, reading) = (scene.clone(), server.clone());
-    let tail = tokio::spawn(async move { copy.tail.go_on(&reading).await });
+pub async fn everything(scene: &Arc<Scene>) {
+    let server = Arc::new(scene.start().await);
+    let mut reading = JoinSet::new();
+    for tail in 0..scene.tails.len() {
+        let (scene, server) = (scene.clone(), server.clone());
+        reading.spawn(async move { scene.tails[tail].go_on(&server).await });
+    }
     let cut = load::repeat_cut(scene, &server).await.unwrap();
     settled(&server).await;
     let told = Told::by(&server).await;
-    eventually("the tail", async || {
-        (scene.tail.count() >= told.attempts.len()).then_some(())
-    })
-    .await;
-    tail.abort();
-    let _aborted = tail.await;
+    for tail in &scene.tails {
+        eventually("the tail", async || {
+            (tail.count() >= told.attempts.len()).then_some(())
+        })
+        .await;
+    }
+    reading.shutdown().await;
 
     let sent = scene.ledger.all();
     events(&sent, &told, scene);
     deliveries(&sent, &told, scene);
-    attempts(&told, &scene.tail.attempts());
+    for tail in &scene.tails {
+        attempts(&told, &tail.attempts());
+    }
     let duplicates = duplicates(scene);
     let churned = scene.churn.check(&server).await;
     the_last_secret_signs(scene, &server).await;
     say(&format!(
-        "{} kills, {} events acknowledged of {} sent, {cut} with a cut reply repeated last, \
+        "{} kills, {} stops, {} events acknowledged of {} sent, {cut} with a cut reply repeated last, \
          {} deliveries: {:?}; {} requests, {} attempts, {duplicates} duplicates, {churned} \
-         subscriptions changed; 0 lost, 0 torn, 0 changed, 0 doubles, 0 missed by the tail",
+         subscriptions changed, {} attempts came too late; 0 lost, 0 torn, 0 changed, 0 doubles, 0 missed by the tail",
         scene.plan.kills,
+        scene.plan.stops,
         scene.ledger.acknowledged(),
         sent.len(),
         told.deliveries.len(),
         told.states(),
         scene.receipts.requests(),
         told.attempts.len(),
+        scene.logs.late(),
     ));
-    let server = std::sync::Arc::into_inner(server).expect("nobody else has it");
+    let server = Arc::into_inner(server).expect("nobody else has it");
     server.stop().await;
-    scene.assert_sound().await;
+    scene.home.assert_sound(&scene.plan).await;
+    if scene.plan.is_shared() {
+        assert_eq!(scene.logs.errors(), [""; 0]);
+    }
 }
 
 /// Every acknowledged event is there once, with its own bytes at the receivers;
@@ -151,15 +163,22 @@ fn attempts(told: &Told, tail: &[String]) {
     );
 }
 
-/// Nothing is taken twice but what was under way at a kill.
+/// Nothing is sent twice but what was under way at a kill, or what a server
+/// says that it could not record, since others had the queue by then.
 fn duplicates(scene: &Scene) -> usize {
-    let (by_life, in_one_life) = scene.receipts.duplicates();
-    assert_eq!(in_one_life, [""; 0], "taken twice in one life");
-    let most = usize::try_from(LASTING * IN_FLIGHT).unwrap();
-    for (life, count) in &by_life {
+    let late = scene.logs.late();
+    let repeats = scene.receipts.repeats();
+    let in_one_life = &repeats.in_one_life;
+    assert!(
+        in_one_life.len() <= late,
+        "sent twice in one life, {late} too late: {in_one_life:?}"
+    );
+    let most = scene.lasting().len() * usize::try_from(IN_FLIGHT).unwrap() + late;
+    for (life, count) in &repeats.by_life {
         assert!(*count <= most, "{count} duplicates of life {life}");
     }
-    by_life.values().sum()
+    assert_eq!(scene.receipts.overlaps(), [], "under way twice at once");
+    repeats.by_life.values().sum()
 }
 
 /// A secret that was acknowledged is the one that signs.

@@ -1,6 +1,13 @@
 //! Subscriptions that come, change and go meanwhile.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use postrider::proto::{
     DeleteSubscriptionRequest, GetSubscriptionRequest, RotateSubscriptionSecretRequest,
@@ -9,7 +16,7 @@ use postrider::proto::{
 use tokio::time::sleep;
 use tonic::{Code, Status};
 
-use super::{Scene, payload::TYPES, plan::Dice};
+use super::{Scene, fleet::Target, payload::TYPES, plan::Dice};
 use crate::support::{Process, process::subscription};
 
 /// Subscriptions that are not deleted again.
@@ -26,6 +33,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Churn {
     subscriptions: Mutex<HashMap<String, Known>>,
+    rounds: AtomicU64,
     /// Secrets that may be the newest of the rotating subscription.
     secrets: Mutex<Vec<String>>,
     /// The subscription whose secret rotates.
@@ -33,18 +41,19 @@ pub struct Churn {
 }
 
 impl Churn {
-    /// Changes subscriptions until the server is gone.
+    /// Changes subscriptions until the server is gone or the load ends.
     pub async fn go_on(
         &self,
         scene: &Scene,
-        server: &Process,
+        target: &Target,
         mut dice: Dice,
     ) -> Result<(), Status> {
+        let server = &*target.server;
         for id in self.half_deleted() {
             self.delete(server, &id).await?;
         }
-        for round in 0.. {
-            let id = self.create(scene, server, round).await?;
+        while !target.ending.is_cancelled() {
+            let id = self.create(scene, server).await?;
             for _ in 0..=dice.below(3) {
                 self.update(server, &id, dice.throw()).await?;
                 self.rotate(server, dice.throw()).await?;
@@ -57,8 +66,9 @@ impl Churn {
         Ok(())
     }
 
-    async fn create(&self, scene: &Scene, server: &Process, round: u64) -> Result<String, Status> {
-        let path = format!("/churned/{}.{round}", scene.life());
+    async fn create(&self, scene: &Scene, server: &Process) -> Result<String, Status> {
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/churned/{round}");
         let wanted = Subscription {
             events: vec![TYPES[1].to_owned()],
             description: format!("created in round {round}"),

@@ -4,11 +4,18 @@ use std::{env, str::FromStr};
 
 use postrider::storage::embedded::Adapter;
 
+/// The engine whose store any number of servers share.
+const SHARED: &str = "postgres";
+
 /// What `tests/crash` was asked for; a small run if it was not called.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How often the server is killed.
+    /// How often servers are killed.
     pub kills: u32,
+    /// How often the database is stopped, where the servers stay.
+    pub stops: u32,
+    /// How many servers there are.
+    pub replicas: usize,
     /// About how long each lives under load.
     pub seconds_per_life: f64,
     /// Makes the chance of a run repeatable.
@@ -18,33 +25,57 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of the environment.
-    pub fn read() -> Self {
-        let seed = number("CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-        Self {
-            kills: number("CRASH_KILLS").unwrap_or(6),
-            seconds_per_life: number("CRASH_SECONDS_PER_LIFE").unwrap_or(0.8),
-            seed,
-            engine: env::var("CRASH_ENGINE").ok(),
-        }
+    /// Kills, of the engine that the environment names.
+    pub fn of_kills() -> Self {
+        Self::new(env::var("CRASH_ENGINE").ok(), 6, 0)
     }
 
-    /// What the server keeps its rows with, if they are in its directory.
-    pub fn adapter(&self) -> Option<Adapter> {
+    /// Kills of servers that share a database.
+    pub fn of_kills_beside_others() -> Self {
+        Self::new(Some(SHARED.to_owned()), 3, 0)
+    }
+
+    /// Stops of the database, and no kills.
+    pub fn of_stops() -> Self {
+        let stops = number("CRASH_STOPS").unwrap_or(2);
+        let plan = Self::new(Some(SHARED.to_owned()), 0, stops);
+        Self { kills: 0, ..plan }
+    }
+
+    fn new(engine: Option<String>, kills: u32, stops: u32) -> Self {
+        let is_shared = engine.as_deref() == Some(SHARED);
+        let (replicas, seconds) = if is_shared { (2, 1.5) } else { (1, 0.8) };
+        let plan = Self {
+            kills: number("CRASH_KILLS").unwrap_or(kills),
+            stops,
+            replicas: number("CRASH_REPLICAS").unwrap_or(replicas),
+            seconds_per_life: number("CRASH_SECONDS_PER_LIFE").unwrap_or(seconds),
+            seed: number("CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id())),
+            engine,
+        };
+        let most = if is_shared { 8 } else { 1 };
+        let replicas = plan.replicas;
+        assert!((1..=most).contains(&replicas), "{replicas} replicas");
+        plan
+    }
+
+    /// Whether the servers share a database.
+    pub fn is_shared(&self) -> bool {
+        self.engine.as_deref() == Some(SHARED)
+    }
+
+    /// Whether servers outlive what happens, and so their load does.
+    pub fn servers_stay(&self) -> bool {
+        self.stops > 0
+    }
+
+    /// What a server keeps its rows with, if they are in its directory.
+    pub fn adapter(&self) -> Adapter {
         match self.engine.as_deref() {
-            Some("fjall") => Some(Adapter::Fjall),
-            Some("sled") | None => Some(Adapter::Sled),
-            Some(_) => None,
+            Some("fjall") => Adapter::Fjall,
+            Some("sled") | None => Adapter::Sled,
+            Some(other) => panic!("CRASH_ENGINE is {other:?}, must be sled, fjall or postgres"),
         }
-    }
-
-    /// Environment variables of the server.
-    pub fn variables(&self) -> Vec<(&str, &str)> {
-        let engine = self.engine.as_deref();
-        engine
-            .map(|name| ("POSTRIDER_STORAGE_ENGINE", name))
-            .into_iter()
-            .collect()
     }
 }
 

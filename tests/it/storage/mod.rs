@@ -1,8 +1,8 @@
 //! What every storage engine promises, told as one suite that runs on each.
 
-mod build;
+pub mod build;
 mod embedded;
-mod fixture;
+pub mod fixture;
 mod model;
 mod postgres;
 mod suite;

@@ -1,6 +1,7 @@
 //! A webhook receiver that answers as a test tells it to and keeps what it got.
 
 use std::{
+    any::Any,
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -56,6 +57,9 @@ pub enum Reply {
     Full(u16, Vec<(&'static str, String)>, String),
     /// A status and a body that sends a byte each interval for ever.
     Drip(u16, Duration),
+    /// A status after a while; what is held is dropped with the answer, or when
+    /// the sender goes.
+    Late(u16, Duration, Arc<dyn Any + Send + Sync>),
     /// Nothing, ever.
     Hang,
 }
@@ -132,8 +136,19 @@ impl Receiver {
         self.received()
     }
 
-    /// Waits until everything is answered that a sender who is gone had sent.
+    /// Waits until everything is answered that a sender who is gone had sent,
+    /// and no other sender is left.
     pub async fn quiet(&self) {
+        self.caught_up().await;
+        let mut open = self.open.clone();
+        within("the last connection", open.wait_for(|open| *open == 0))
+            .await
+            .expect("the receiver lives");
+    }
+
+    /// Waits until every connection is accepted that a sender who is gone had
+    /// made.
+    pub async fn caught_up(&self) {
         // Connections are accepted in order, so this one is the last of them.
         let mut last = TcpStream::connect(self.address).await.unwrap();
         let request = b"GET /quiet HTTP/1.0\r\n\r\n";
@@ -142,10 +157,6 @@ impl Receiver {
         within("the receiver", last.read_to_end(&mut answer))
             .await
             .unwrap();
-        let mut open = self.open.clone();
-        within("the last connection", open.wait_for(|open| *open == 0))
-            .await
-            .expect("the receiver lives");
     }
 
     /// What came so far.
@@ -215,6 +226,10 @@ async fn answer(
                 Ok(Frame::data(Bytes::from_static(b".")))
             });
             (status, Vec::new(), BoxBody::new(StreamBody::new(bytes)))
+        }
+        Reply::Late(status, after, _held) => {
+            tokio::time::sleep(after).await;
+            (status, Vec::new(), BoxBody::default())
         }
         Reply::Hang => std::future::pending().await,
     };
