@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -37,6 +38,10 @@ use crate::{
 pub(super) const WRITERS: usize = 2;
 /// Most events of a group.
 pub(super) const GROUP: usize = 128;
+
+/// How long a call waits for a database that cannot be reached: where that lets
+/// connections hang, the groups before it may each wait for one in turn.
+const PATIENCE: Duration = Duration::from_millis(800);
 
 /// The class of the advisory locks on idempotency keys.
 const LOCK: i32 = 0x7072_6403;
@@ -92,7 +97,12 @@ impl Ingest for Store {
             keys,
             reply,
         };
-        self.hand(|intakes| intakes.accepting, accepting).await
+        tokio::select! {
+            accepted = self.hand(|intakes| intakes.accepting, accepting) => accepted,
+            () = self.state.out_of_reach(PATIENCE) => Err(Error::Unavailable(
+                "the database did not answer in time".into(),
+            )),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -109,6 +110,15 @@ impl State {
     pub(super) fn disconnect(&self) {
         self.connections.close();
         self.own.close();
+    }
+
+    /// Waits so long, and from then on until the database cannot be reached.
+    pub(super) async fn out_of_reach(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        let mut health = self.health.subscribe();
+        let gone = health.wait_for(|health| *health == Health::Unavailable);
+        // The store has the sender.
+        let _ = gone.await;
     }
 
     /// Notes what an error says of the database.

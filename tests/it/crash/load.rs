@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{FutureExt, TryStreamExt, future::BoxFuture, stream};
 use postrider::proto::{
     BatchPublishEventsRequest, PublishEventRequest, StreamPublishEventsRequest,
     stream_publish_events_response::Result as StreamResult,
@@ -28,18 +28,34 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Publishes that were refused.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<(u64, Duration)>);
+pub struct Refusals(Mutex<Refused>);
+
+#[derive(Debug, Default)]
+struct Refused {
+    gone: Option<Instant>,
+    count: u64,
+    slowest: Duration,
+}
 
 impl Refusals {
-    fn note(&self, elapsed: Duration) {
-        let mut seen = self.0.lock().unwrap();
-        seen.0 += 1;
-        seen.1 = elapsed.max(seen.1);
+    /// Notes that the database is gone from now on.
+    pub fn gone(&self) {
+        self.0.lock().unwrap().gone = Some(Instant::now());
     }
 
-    /// How many there were, and what the longest took.
+    /// Notes a refusal. What was sent before the database was gone could not be
+    /// refused before that.
+    fn note(&self, began: Instant) {
+        let mut seen = self.0.lock().unwrap();
+        let began = seen.gone.map_or(began, |gone| gone.max(began));
+        seen.count += 1;
+        seen.slowest = began.elapsed().max(seen.slowest);
+    }
+
+    /// How many there were, and what the slowest took.
     pub fn seen(&self) -> (u64, Duration) {
-        *self.0.lock().unwrap()
+        let seen = self.0.lock().unwrap();
+        (seen.count, seen.slowest)
     }
 }
 
@@ -72,7 +88,7 @@ pub fn start(scene: &Arc<Scene>, target: &Target) -> JoinSet<()> {
         async move { batches(&scene, &target).await }.boxed()
     }));
     keep(Box::new(|scene, target| {
-        async move { stream(&scene, &target).await }.boxed()
+        async move { streamed(&scene, &target).await }.boxed()
     }));
     let (scene, target) = (scene.clone(), target.clone());
     load.spawn(async move { gone(repeat_cut(&scene, &target.server).await) });
@@ -101,9 +117,12 @@ async fn keep_at(scene: Arc<Scene>, target: Target, work: Box<Work>) {
 /// Publishes those again whose reply was cut, with their keys.
 pub async fn repeat_cut(scene: &Scene, server: &Process) -> Result<usize, Status> {
     let cut = scene.ledger.cut();
-    for n in &cut {
-        publish(scene, &mut server.events(), *n, true).await?;
-    }
+    let repeats = stream::iter(cut.iter().map(Ok));
+    let repeat = |n: &u64| {
+        let (n, mut events) = (*n, server.events());
+        async move { publish(scene, &mut events, n, true).await }
+    };
+    repeats.try_for_each_concurrent(WINDOW, repeat).await?;
     Ok(cut.len())
 }
 
@@ -128,7 +147,7 @@ async fn answer<T>(
     }
     if scene.plan.servers_stay() {
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-        scene.refusals.note(began.elapsed());
+        scene.refusals.note(began);
     }
     Err(status)
 }
@@ -181,7 +200,7 @@ async fn batches(scene: &Scene, target: &Target) -> Ended {
     }
 }
 
-async fn stream(scene: &Scene, target: &Target) -> Ended {
+async fn streamed(scene: &Scene, target: &Target) -> Ended {
     let (mut events, mut dice) = (target.server.events(), target.dice(scene, 101));
     let (requests, waiting) = mpsc::channel(WINDOW);
     let feed = async {
