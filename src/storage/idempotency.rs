@@ -1,11 +1,12 @@
-//! Which events of a call are new, by their idempotency keys.
+//! How long idempotency keys and request ids are remembered, and which events of
+//! a call are new by their keys.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use super::{Accepted, Error, Result, row::IdempotencyRow};
 use crate::domain::{EventId, Timestamp};
 
-/// How long a key is remembered.
+/// How long a key or a request id is remembered.
 pub(super) const REMEMBERED: Duration = Duration::from_hours(7 * 24);
 
 /// An event of a call, and what is to be stored under its key.
@@ -13,6 +14,11 @@ pub(super) struct Keyed<'a, K: ?Sized> {
     pub(super) event_id: EventId,
     pub(super) delivery_count: u32,
     pub(super) key: Option<(&'a K, &'a IdempotencyRow)>,
+}
+
+/// Whether a request id of this time is forgotten by now.
+pub(super) fn is_forgotten(requested: Timestamp, now: Timestamp) -> bool {
+    now.since(requested) > REMEMBERED
 }
 
 /// Since when a key that is used at this time is remembered.

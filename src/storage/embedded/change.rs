@@ -1,6 +1,6 @@
 //! Changes of subscriptions, decided by the committer against what is stored.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     key,
@@ -10,12 +10,9 @@ use super::{
     state::State,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Timestamp, Version},
-    storage::{Created, Error, Resource, Result, SubscriptionChange},
+    domain::{Subscription, SubscriptionId, TenantId, Version},
+    storage::{Created, Error, Resource, Result, SubscriptionChange, idempotency::is_forgotten},
 };
-
-/// How long a request id is remembered.
-const REMEMBERED: Duration = Duration::from_hours(7 * 24);
 
 /// A change of one subscription.
 pub(super) enum CatalogChange {
@@ -71,11 +68,6 @@ impl CatalogChange {
             }
         }
     }
-}
-
-/// Whether a request id of this time is forgotten by now.
-pub(super) fn is_forgotten(requested: Timestamp, now: Timestamp) -> bool {
-    now.since(requested) > REMEMBERED
 }
 
 fn put(mut batch: Batch, subscription: Subscription) -> Decided {

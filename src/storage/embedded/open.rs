@@ -11,7 +11,6 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
-    change,
     committer::Committer,
     day::{Day, Days},
     dir::{DataDir, OpenError},
@@ -34,7 +33,10 @@ use super::{
 };
 use crate::{
     domain::{Clock, SubscriptionId, Timestamp},
-    storage::{CommitNumber, Copying, Engine, Error, Health, LogPosition, Purpose},
+    storage::{
+        CommitNumber, Copying, Engine, Error, Health, LogPosition, Purpose,
+        idempotency::is_forgotten,
+    },
 };
 
 /// Name of the partition that is of no day.
@@ -298,7 +300,7 @@ fn forget_requests(catalog: &dyn Partition, now: Timestamp) -> Result<(), Error>
         let (tenant, _) = key::named_of(&key).ok_or_else(|| piece::malformed(&key))?;
         let row = piece::get(catalog, &key)?.ok_or_else(|| piece::malformed(&key))?;
         let (requested, _) = read_request(tenant, &row).map_err(|_| piece::malformed(&key))?;
-        if change::is_forgotten(requested, now) {
+        if is_forgotten(requested, now) {
             piece::remove(catalog, &mut batch, key)?;
         }
     }

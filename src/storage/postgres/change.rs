@@ -2,7 +2,7 @@
 //! of the tenant. That puts the changes of a tenant in a row, and is how
 //! publishers on any process learn that what they know is behind.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use deadpool_postgres::Transaction;
 
@@ -12,15 +12,13 @@ use super::{
     state::State,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Timestamp, Version},
+    domain::{Subscription, SubscriptionId, TenantId, Version},
     storage::{
         Created, Error, Resource, Result, SubscriptionChange,
+        idempotency::is_forgotten,
         row::{read_request, write_request, write_subscription},
     },
 };
-
-/// How long a request id is remembered.
-pub(super) const REMEMBERED: Duration = Duration::from_hours(7 * 24);
 
 /// A change of one subscription.
 pub(super) enum CatalogChange {
@@ -162,11 +160,6 @@ async fn created_by(
     let (requested, created) = read_request(subscription.tenant.clone(), row.get("content"))
         .map_err(malformed("request"))?;
     Ok((!is_forgotten(requested, subscription.create_time)).then_some(created))
-}
-
-/// Whether a request id of this time is forgotten by now.
-fn is_forgotten(requested: Timestamp, now: Timestamp) -> bool {
-    now.since(requested) > REMEMBERED
 }
 
 async fn remember(

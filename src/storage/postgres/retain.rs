@@ -12,7 +12,6 @@ use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::error::SqlState;
 
 use super::{
-    change::REMEMBERED,
     connect::Connection,
     days::{self, first_id},
     error::from_pg,
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    storage::{Error, Removed, Result, Retention, day::Day},
+    storage::{Error, Removed, Result, Retention, day::Day, idempotency::REMEMBERED},
 };
 
 /// How long others are kept waiting for a day that somebody still uses.
