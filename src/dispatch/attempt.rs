@@ -62,13 +62,12 @@ impl Attempts {
             return self.failed(&endpoint, key, &error);
         }
         mark.recorded = true;
-        match next {
-            Next::RetryAt(due) => Ended::DueAt(due),
-            Next::Succeed | Next::Exhaust => Ended::Settled,
-            Next::Disable => {
-                self.disable(endpoint.subscription()).await;
-                Ended::Settled
-            }
+        if next == Next::Disable {
+            self.disable(endpoint.subscription()).await;
+        }
+        Ended::Made {
+            succeeded: next == Next::Succeed,
+            due: next.place().1,
         }
     }
 

@@ -1,15 +1,19 @@
 //! One subscription's deliveries, waiting and under way.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     Endpoint,
+    breaker::{self, Breaker},
     window::{Fresh, Window},
 };
 use crate::{
     domain::{DeliveryId, State, Timestamp},
     storage::{DueKey, DuePage},
 };
+
+/// How late the first delivery is when the newest ones get every other turn.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Where a lane stands in the order of turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +53,15 @@ struct Flight {
 /// What came of an attempt, for the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Nothing is due any more.
+    /// It was made.
+    Made {
+        succeeded: bool,
+        /// When the delivery is due again.
+        due: Option<Timestamp>,
+    },
+    /// Nothing was due any more.
     Settled,
-    /// The delivery is due at this time.
+    /// The delivery was not due before this time.
     DueAt(Timestamp),
     /// The store failed: the delivery is due as it was.
     Unchanged,
@@ -59,6 +69,9 @@ pub(super) enum Ended {
 
 pub(super) struct Lane {
     pub(super) window: Window,
+    breaker: Breaker,
+    /// Whether the newest delivery is next, if the oldest ones are late.
+    newest_next: bool,
     /// Unknown until it is read.
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) deleted: bool,
@@ -77,6 +90,8 @@ impl Lane {
     pub(super) fn new(window: Window) -> Self {
         Self {
             window,
+            breaker: Breaker::new(),
+            newest_next: false,
             endpoint: None,
             deleted: false,
             disowned: false,
@@ -128,18 +143,30 @@ impl Lane {
                 || (runs_low || self.window.is_outdated()) && !self.is_held())
     }
 
-    /// When the next attempt can start, if permits are all it takes.
+    /// When the next attempt can start, if nothing ends before.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
         let endpoint = self.endpoint.as_ref()?;
         let first = self.window.first()?;
         let permits = endpoint.subscription().spec.max_in_flight.get() as usize;
-        let startable = !self.is_held() && self.flights.len() < permits;
-        startable.then(|| first.due.max(self.paused_until))
+        if self.is_held() || self.flights.len() >= permits {
+            return None;
+        }
+        let trusted = self.breaker.next_start(self.flights.len())?;
+        Some(first.due.max(self.paused_until).max(trusted))
     }
 
-    /// Takes the first delivery out of the window and on its way.
-    pub(super) fn start(&mut self) -> Option<(DueKey, Option<Fresh>)> {
-        let (key, fresh) = self.window.take_first()?;
+    /// Takes the next delivery out of the window and on its way: the first, or
+    /// if that is late the newest every other time, so that fresh events do not
+    /// wait for a whole backlog. A probe is always the newest.
+    pub(super) fn start(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
+        let first = self.window.first()?;
+        let newest = self.breaker.is_open() || self.newest_next && first.due.after(LATE) < now;
+        self.newest_next = !newest;
+        let (key, fresh) = if newest {
+            self.window.take_newest(now)?
+        } else {
+            self.window.take_first()?
+        };
         let flight = Flight {
             key,
             moved: Moved::No,
@@ -151,9 +178,14 @@ impl Lane {
     /// Puts a delivery that was accepted in the window; not if an attempt is
     /// under way, which then has overtaken the hint.
     pub(super) fn accepted(&mut self, key: DueKey, fresh: Option<Fresh>) {
-        if !self.flights.contains_key(&key.delivery_id) {
-            self.window.insert(key, fresh);
+        if !self.flights.contains_key(&key.delivery_id) && !self.is_held() {
+            self.window.insert_fresh(key, fresh);
         }
+    }
+
+    /// Lets an attempt through although the breaker is open.
+    pub(super) fn probe(&mut self) {
+        self.breaker.probe();
     }
 
     /// Takes in that this delivery is the first in the queue which nobody
@@ -183,18 +215,34 @@ impl Lane {
         }
     }
 
-    /// Takes in what came of an attempt; whether there was one.
-    pub(super) fn ended(&mut self, id: DeliveryId, ended: Ended) -> bool {
-        let Some(flight) = self.flights.remove(&id) else {
-            return false;
-        };
+    /// Takes in what came of an attempt, and says what that changes.
+    pub(super) fn ended(
+        &mut self,
+        id: DeliveryId,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Option<breaker::Change> {
+        let flight = self.flights.remove(&id);
+        debug_assert!(flight.is_some(), "a lane outlives its attempts");
+        let flight = flight?;
         let due = match (flight.moved, ended) {
-            (Moved::To(due), _) | (Moved::No, Ended::DueAt(due)) => Some(due),
+            (Moved::Away, _) => None,
+            (Moved::To(due), _) => Some(due),
+            (Moved::No, Ended::Made { due, .. }) => due,
+            (Moved::No, Ended::DueAt(due)) => Some(due),
             (Moved::No, Ended::Unchanged) => Some(flight.key.due),
-            (Moved::Away, _) | (Moved::No, Ended::Settled) => None,
+            (Moved::No, Ended::Settled) => None,
         };
         self.moved(id, due);
-        true
+        match ended {
+            Ended::Made {
+                succeeded: true, ..
+            } => self.breaker.succeeded(now),
+            Ended::Made {
+                succeeded: false, ..
+            } => self.breaker.failed(id, now),
+            Ended::Settled | Ended::DueAt(_) | Ended::Unchanged => None,
+        }
     }
 
     /// Ends a read of the queue.

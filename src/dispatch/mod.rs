@@ -2,6 +2,7 @@
 //! means. It meets the rest of the program only in the store.
 
 mod attempt;
+mod breaker;
 mod client;
 mod dispatcher;
 mod failure;

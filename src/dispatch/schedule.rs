@@ -12,13 +12,13 @@ use std::{
 };
 
 use super::{
-    Endpoint, Settings,
+    Endpoint, Settings, breaker,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Range},
     lane::{Ended, Fetching, Lane, Place},
     window::{self, Fresh, Window},
 };
 use crate::{
-    domain::{DeliveryId, SubscriptionId, Timestamp},
+    domain::{DeliveryId, SubscriptionId, Timestamp, Trigger},
     storage::{Due, DueKey, FreshEvent, Rescheduled},
 };
 
@@ -115,7 +115,7 @@ impl Schedule {
             let mut start = None;
             self.with_lane(id, |lane| {
                 if due && let Some(endpoint) = lane.endpoint.clone() {
-                    start = lane.start().map(|(key, fresh)| Start {
+                    start = lane.start(now).map(|(key, fresh)| Start {
                         endpoint,
                         key,
                         fresh,
@@ -191,7 +191,12 @@ impl Schedule {
             let room = self.settings.max_waiting_bytes.saturating_sub(self.bytes);
             let held = held.filter(|fresh| window::size(fresh) <= room);
             self.ensure(*subscription);
-            self.with_lane(*subscription, |lane| lane.accepted(key, held));
+            self.with_lane(*subscription, |lane| {
+                lane.accepted(key, held);
+                if fresh.trigger == Trigger::Test {
+                    lane.probe();
+                }
+            });
         }
     }
 
@@ -200,6 +205,9 @@ impl Schedule {
         self.ensure(change.subscription_id);
         self.with_lane(change.subscription_id, |lane| {
             lane.moved(change.delivery_id, change.due);
+            if change.due.is_some() {
+                lane.probe();
+            }
         });
     }
 
@@ -224,18 +232,23 @@ impl Schedule {
         }
     }
 
-    /// Takes in what came of an attempt.
-    pub(super) fn ended(&mut self, subscription: SubscriptionId, id: DeliveryId, ended: Ended) {
+    /// Takes in what came of an attempt, and says what that does to the breaker.
+    pub(super) fn ended(
+        &mut self,
+        subscription: SubscriptionId,
+        id: DeliveryId,
+        ended: Ended,
+    ) -> Option<breaker::Change> {
         let now = self.now;
-        let mut known = false;
+        let mut change = None;
         self.with_lane(subscription, |lane| {
-            known = lane.ended(id, ended);
+            change = lane.ended(id, ended, now);
             if ended == Ended::Unchanged {
                 lane.paused_until = now.after(PAUSE);
             }
         });
-        debug_assert!(known, "a lane outlives its attempts");
         self.in_flight -= 1;
+        change
     }
 
     /// Takes in a subscription as it is now. Its queue is read unless it was

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::{
     Endpoint, Settings,
     attempt::Attempts,
+    breaker::Change,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES},
     lane::Ended,
     reads,
@@ -199,7 +200,15 @@ impl Scheduler {
     fn take_in(&mut self, report: Report) {
         match report {
             Report::Attempt(subscription, delivery, ended) => {
-                self.schedule.ended(subscription, delivery, ended);
+                match self.schedule.ended(subscription, delivery, ended) {
+                    Some(Change::Opened) => {
+                        warn!(%subscription, "breaker opened, too many attempts fail")
+                    }
+                    Some(Change::Closed) => {
+                        info!(%subscription, "breaker closed, an attempt succeeded")
+                    }
+                    None => {}
+                }
             }
             Report::Fetch(fetched) => {
                 if fetched.outcome == FetchOutcome::Deleted {

@@ -1,5 +1,6 @@
 //! The part of one subscription's queue that is held in memory: its earliest
-//! deliveries, up to a horizon beyond which only the store knows.
+//! deliveries, up to a horizon beyond which only the store knows, and of those
+//! beyond it a few that were just accepted.
 //!
 //! Up to the horizon the window holds every waiting delivery but those under
 //! way. A page of the queue may be older than what memory learnt while it was
@@ -13,9 +14,12 @@ use std::{
 };
 
 use crate::{
-    domain::{DeliveryId, Event, Trigger},
+    domain::{DeliveryId, Event, Timestamp, Trigger},
     storage::{DueKey, DuePage},
 };
+
+/// Of so many deliveries one may be held beyond the horizon.
+pub(super) const PER_BEYOND: usize = 16;
 
 /// An accepted event that is still in memory.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ struct Read {
 #[derive(Debug)]
 pub(super) struct Window {
     entries: BTreeMap<DueKey, Option<Fresh>>,
+    /// Fresh ones beyond the horizon, which the store knows as well.
+    beyond: BTreeMap<DueKey, Option<Fresh>>,
     places: HashMap<DeliveryId, DueKey>,
     bytes: usize,
     horizon: Horizon,
@@ -68,6 +74,7 @@ impl Window {
     pub(super) fn of_unknown() -> Self {
         Self {
             entries: BTreeMap::new(),
+            beyond: BTreeMap::new(),
             places: HashMap::new(),
             bytes: 0,
             horizon: Horizon::At(None),
@@ -77,7 +84,7 @@ impl Window {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.beyond.len()
     }
 
     /// Bytes of the payloads it holds.
@@ -110,11 +117,28 @@ impl Window {
     }
 
     pub(super) fn first(&self) -> Option<DueKey> {
-        self.entries.keys().next().copied()
+        let mut keys = self.entries.keys().chain(self.beyond.keys());
+        keys.next().copied()
     }
 
     pub(super) fn take_first(&mut self) -> Option<(DueKey, Option<Fresh>)> {
-        let (key, fresh) = self.entries.pop_first()?;
+        self.take(self.first()?)
+    }
+
+    /// Takes the last delivery that is due.
+    pub(super) fn take_newest(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
+        let due = ..=DueKey {
+            due: now,
+            delivery_id: DeliveryId::from_bytes([u8::MAX; 16]),
+        };
+        let beyond = self.beyond.range(due).next_back();
+        let newest = beyond.or_else(|| self.entries.range(due).next_back());
+        self.take(*newest?.0)
+    }
+
+    fn take(&mut self, key: DueKey) -> Option<(DueKey, Option<Fresh>)> {
+        let entry = self.entries.remove(&key);
+        let fresh = entry.or_else(|| self.beyond.remove(&key))?;
         self.forget_place(key, fresh.as_ref());
         Some((key, fresh))
     }
@@ -123,24 +147,37 @@ impl Window {
     /// reaches that far. While a read is under way it is kept in any case.
     pub(super) fn insert(&mut self, key: DueKey, fresh: Option<Fresh>) {
         self.remove(key.delivery_id);
-        if !self.reaches(key) && self.read.is_none() {
-            return;
+        if self.reaches(key) || self.read.is_some() {
+            self.note_place(key, fresh.as_ref());
+            self.entries.insert(key, fresh);
         }
-        self.bytes += fresh.as_ref().map_or(0, size);
-        self.places.insert(key.delivery_id, key);
-        self.entries.insert(key, fresh);
+    }
+
+    /// Puts a delivery that was just accepted in its place, even beyond the
+    /// horizon.
+    pub(super) fn insert_fresh(&mut self, key: DueKey, fresh: Option<Fresh>) {
+        if self.reaches(key) || self.read.is_some() {
+            return self.insert(key, fresh);
+        }
+        self.remove(key.delivery_id);
+        self.note_place(key, fresh.as_ref());
+        self.beyond.insert(key, fresh);
     }
 
     pub(super) fn remove(&mut self, id: DeliveryId) {
-        if let Some(key) = self.places.get(&id).copied()
-            && let Some(fresh) = self.entries.remove(&key)
-        {
-            self.forget_place(key, fresh.as_ref());
+        if let Some(key) = self.places.get(&id).copied() {
+            self.take(key);
         }
     }
 
-    /// Drops the latest deliveries until no more than `cap` are left.
+    /// Drops the latest deliveries until no more than `cap` are left, and
+    /// beyond the horizon the earliest until few are.
     pub(super) fn shrink_to(&mut self, cap: usize) {
+        while self.beyond.len() > cap / PER_BEYOND
+            && let Some((key, fresh)) = self.beyond.pop_first()
+        {
+            self.forget_place(key, fresh.as_ref());
+        }
         while self.entries.len() > cap {
             let Some(dropped) = self.drop_last() else {
                 return;
@@ -213,6 +250,12 @@ impl Window {
                 self.horizon.max(reached)
             };
         }
+        while let Some(entry) = self.beyond.first_entry()
+            && Horizon::At(Some(*entry.key())) <= self.horizon
+        {
+            let (key, fresh) = entry.remove_entry();
+            self.entries.insert(key, fresh);
+        }
         while self
             .entries
             .keys()
@@ -231,6 +274,11 @@ impl Window {
         let (key, fresh) = self.entries.pop_last()?;
         self.forget_place(key, fresh.as_ref());
         Some(key)
+    }
+
+    fn note_place(&mut self, key: DueKey, fresh: Option<&Fresh>) {
+        self.places.insert(key.delivery_id, key);
+        self.bytes += fresh.map_or(0, size);
     }
 
     fn forget_place(&mut self, key: DueKey, fresh: Option<&Fresh>) {

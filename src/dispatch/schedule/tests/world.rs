@@ -257,7 +257,10 @@ impl World {
                     row.due = retry;
                     row.revision += 1;
                 }
-                retry.map_or(Ended::Settled, Ended::DueAt)
+                Ended::Made {
+                    succeeded: retry.is_none(),
+                    due: retry,
+                }
             }
         };
         // The store's promise: hints come before results.
