@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::domain::{DeliveryId, Timestamp};
 
-/// Failures in a row that open it.
+/// Failures in a row that open it, if they last so long.
 const ROW: u32 = 5;
+const LASTING: Duration = Duration::from_secs(1);
 /// Attempts of the last minutes from which their share of failures counts.
 const ENOUGH: u32 = 20;
 /// Pauses between probes.
@@ -39,6 +40,8 @@ enum State {
 pub(super) struct Breaker {
     state: State,
     row: u32,
+    /// When there was no failure yet.
+    well: Option<Timestamp>,
     /// The last delivery that failed. One that fails again and again says
     /// little about the others, so it counts once in a row.
     last: Option<DeliveryId>,
@@ -52,6 +55,7 @@ impl Breaker {
                 since: Timestamp::MIN,
             },
             row: 0,
+            well: None,
             last: None,
             minutes: Minutes::default(),
         }
@@ -66,6 +70,7 @@ impl Breaker {
     pub(super) fn next_start(&self, in_flight: usize) -> Option<Timestamp> {
         match self.state {
             State::Open { probe, .. } => (in_flight == 0).then_some(probe),
+            State::Closed { .. } if self.row >= ROW && in_flight > 0 => None,
             State::Closed { since } => {
                 let doublings = usize::BITS - in_flight.leading_zeros();
                 Some(since.after(Duration::from_secs(doublings.into())))
@@ -82,6 +87,7 @@ impl Breaker {
 
     pub(super) fn succeeded(&mut self, now: Timestamp) -> Option<Change> {
         self.row = 0;
+        self.well = Some(now);
         self.last = None;
         if self.is_open() {
             self.state = State::Closed { since: now };
@@ -106,7 +112,9 @@ impl Breaker {
                 if self.last.replace(id) != Some(id) {
                     self.row += 1;
                 }
-                if self.row < ROW && !self.minutes.are_mostly_failures(now) {
+                let lasting = now.since(*self.well.get_or_insert(now)) >= LASTING;
+                let failing = self.row >= ROW && lasting;
+                if !failing && !self.minutes.are_mostly_failures(now) {
                     return None;
                 }
                 self.state = State::Open {
@@ -177,10 +185,11 @@ mod tests {
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::new();
+        breaker.succeeded(at(0));
         for n in 0..4 {
-            assert_eq!(breaker.failed(id(n), at(0)), None);
+            assert_eq!(breaker.failed(id(n), at(1)), None);
         }
-        assert_eq!(breaker.failed(id(4), at(0)), Some(Change::Opened));
+        assert_eq!(breaker.failed(id(4), at(1)), Some(Change::Opened));
         breaker
     }
 
@@ -189,10 +198,22 @@ mod tests {
         let mut breaker = Breaker::new();
         for n in 0..30 {
             assert_eq!(breaker.succeeded(at(0)), None);
+            assert_eq!(breaker.failed(id(n), at(9)), None);
+        }
+        assert!(opened().is_open());
+    }
+
+    #[test]
+    fn a_row_that_is_over_at_once_only_lets_attempts_go_one_by_one() {
+        let mut breaker = Breaker::new();
+        breaker.succeeded(at(0));
+        for n in 0..12 {
+            assert_eq!(breaker.next_start(9).is_some(), n < 5);
             assert_eq!(breaker.failed(id(n), at(0)), None);
         }
-        assert!(!breaker.is_open());
-        assert!(opened().is_open());
+        assert!(breaker.next_start(0) < Some(at(0)));
+        breaker.succeeded(at(0));
+        assert!(breaker.next_start(9) < Some(at(0)));
     }
 
     #[test]
@@ -225,7 +246,7 @@ mod tests {
         let mut breaker = opened();
         // Those that were under way do not make it wait longer.
         assert_eq!(breaker.failed(id(9), at(10)), None);
-        let mut now = at(0);
+        let mut now = at(1);
         for pause in [30, 60, 120, 240, 300, 300] {
             now = now.after(Duration::from_secs(pause));
             assert_eq!(breaker.next_start(0), Some(now));

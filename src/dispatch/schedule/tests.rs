@@ -2,6 +2,7 @@
 //! hints, pages and results arrive, nothing starts early or twice, nothing is
 //! forgotten, and what is held stays within its bounds.
 
+mod failing;
 mod world;
 
 use proptest::prelude::*;
@@ -306,101 +307,4 @@ fn hanging_subscriptions_leave_permits_for_another() {
     accept(&mut schedule, hanging, 100);
     let started = std::iter::from_fn(|| schedule.next_start()).count();
     assert!(started >= 20, "{started}");
-}
-
-/// A schedule that knows one subscription, with nothing waiting, and its id.
-fn of_one(now: Timestamp) -> (Schedule, SubscriptionId) {
-    let mut schedule = Schedule::new(Settings::default(), Box::new(|_| true));
-    schedule.scanned();
-    schedule.advance(now);
-    let subscription = World::new(0).subscriptions.remove(0);
-    let id = subscription.id;
-    schedule.changed(Arc::new(Endpoint::new(Arc::new(subscription))));
-    let fetch = schedule.next_fetch().unwrap();
-    schedule.fetched(Fetched {
-        subscription: fetch.subscription,
-        endpoint: None,
-        page: Some(DuePage {
-            entries: Vec::new(),
-            complete: true,
-            as_of: crate::storage::CommitNumber(0),
-        }),
-        outcome: FetchOutcome::Done,
-    });
-    (schedule, id)
-}
-
-fn accept_one(schedule: &mut Schedule, id: SubscriptionId, due: Timestamp, n: u128) {
-    let event_id = EventId::new(due, n << 16);
-    schedule.accepted(&FreshEvent {
-        event_id,
-        due,
-        deliveries: event_id.deliveries(&[id]).collect(),
-        trigger: Trigger::Event,
-        event: None,
-    });
-}
-
-const FAILED: Ended = Ended::Made {
-    succeeded: false,
-    due: None,
-};
-
-#[test]
-fn a_dead_endpoint_gets_one_attempt_in_half_a_minute_whatever_waits_for_it() {
-    let now = Timestamp::from_secs(1_000);
-    let (mut schedule, id) = of_one(now);
-    for n in 0..900 {
-        accept_one(&mut schedule, id, now, n);
-    }
-    let mut attempts = 0;
-    for second in 0..30 {
-        schedule.advance(now.after(Duration::from_secs(second)));
-        while let Some(start) = schedule.next_start() {
-            attempts += 1;
-            schedule.ended(id, start.key.delivery_id, FAILED);
-        }
-    }
-    assert_eq!(attempts, 5);
-    schedule.advance(now.after(Duration::from_secs(30)));
-    let probe = schedule.next_start().unwrap();
-    assert!(schedule.next_start().is_none(), "a second probe");
-    schedule.ended(id, probe.key.delivery_id, FAILED);
-    assert!(schedule.next_start().is_none());
-}
-
-#[test]
-fn a_retry_by_hand_is_the_next_probe_and_does_not_wait_for_it() {
-    let now = Timestamp::from_secs(1_000);
-    let (mut schedule, id) = of_one(now);
-    for n in 0..900 {
-        accept_one(&mut schedule, id, now, n);
-    }
-    while let Some(start) = schedule.next_start() {
-        schedule.ended(id, start.key.delivery_id, FAILED);
-    }
-    let later = now.after(Duration::from_secs(1));
-    schedule.advance(later);
-    let (by_hand, _) = EventId::new(now, 7 << 16).deliveries(&[id]).next().unwrap();
-    schedule.rescheduled(&Rescheduled {
-        delivery_id: by_hand,
-        subscription_id: id,
-        due: Some(later),
-    });
-    assert_eq!(schedule.next_start().unwrap().key.delivery_id, by_hand);
-}
-
-#[test]
-fn fresh_events_do_not_wait_for_a_backlog_that_is_late() {
-    let now = Timestamp::from_secs(1_000);
-    let (mut schedule, id) = of_one(now);
-    for n in 0..3_000 {
-        accept_one(&mut schedule, id, now, n);
-    }
-    let later = now.after(Duration::from_secs(60));
-    schedule.advance(later);
-    accept_one(&mut schedule, id, later, 9);
-    let fresh = EventId::new(later, 9 << 16);
-    let started = [(); 2].map(|()| schedule.next_start().unwrap().key.delivery_id.event_id());
-    assert!(started.contains(&fresh));
 }
