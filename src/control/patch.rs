@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use crate::domain::{
-    CustomHeaders, EndpointUrl, EventPatterns, Labels, PayloadFormat, RetryPolicy, SignatureScheme,
-    SubscriptionSpec, Timeout,
+    CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Labels, PayloadFormat, RateLimit,
+    RetryPolicy, SignatureScheme, SubscriptionSpec, Timeout,
 };
 
 /// New values; what is `None` stays as it is.
@@ -26,10 +26,17 @@ pub struct SpecPatch {
     pub timeout: Option<Timeout>,
     /// Attempts that may be under way at once.
     pub max_in_flight: Option<NonZeroU32>,
+    /// How fast deliveries may follow each other; `Some(None)` takes the bound
+    /// away.
+    pub rate_limit: Option<Option<RateLimit>>,
+    /// Whether events that share an ordering key are delivered in order.
+    pub ordered: Option<bool>,
     /// Shape of the body.
     pub payload_format: Option<PayloadFormat>,
     /// Signatures that are sent.
     pub signature_schemes: Option<Vec<SignatureScheme>>,
+    /// Condition that events must meet; `Some(None)` takes it away.
+    pub filter: Option<Option<FilterExpression>>,
 }
 
 impl SpecPatch {
@@ -44,8 +51,11 @@ impl SpecPatch {
             retry_policy: self.retry_policy.unwrap_or(to.retry_policy),
             timeout: self.timeout.unwrap_or(to.timeout),
             max_in_flight: self.max_in_flight.unwrap_or(to.max_in_flight),
+            rate_limit: self.rate_limit.unwrap_or(to.rate_limit),
+            ordered: self.ordered.unwrap_or(to.ordered),
             payload_format: self.payload_format.unwrap_or(to.payload_format),
             signature_schemes: self.signature_schemes.unwrap_or(to.signature_schemes),
+            filter: self.filter.unwrap_or(to.filter),
         }
     }
 }

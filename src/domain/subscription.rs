@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::{
-    EndpointUrl, EventPatterns, Invalid, Labels, LiveSecrets, RetryPolicy, SignatureScheme,
-    SubscriptionId, TenantId, Timestamp, text,
+    EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveSecrets, RateLimit,
+    RetryPolicy, SignatureScheme, SubscriptionId, TenantId, Timestamp, text,
 };
 
 const MAX_HEADERS: usize = 32;
@@ -122,6 +122,13 @@ pub enum PayloadFormat {
     /// `{"id":...,"type":...,"createdAt":...,"data":...}`.
     #[default]
     Envelope,
+    /// The publisher's bytes alone.
+    Raw,
+    /// CloudEvents 1.0 in binary mode: the publisher's bytes, the rest in
+    /// headers.
+    CloudEventsBinary,
+    /// CloudEvents 1.0 in structured mode: a JSON object that holds all of it.
+    CloudEventsStructured,
 }
 
 /// What the owner of a subscription decides.
@@ -143,10 +150,16 @@ pub struct SubscriptionSpec {
     pub timeout: Timeout,
     /// Attempts that may be under way at once.
     pub max_in_flight: NonZeroU32,
+    /// How fast deliveries may follow each other, if that is bounded.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether events that share an ordering key are delivered in order.
+    pub ordered: bool,
     /// Shape of the body.
     pub payload_format: PayloadFormat,
     /// Signatures that are sent; never empty.
     pub signature_schemes: Vec<SignatureScheme>,
+    /// Condition that events must meet beyond their type.
+    pub filter: Option<FilterExpression>,
 }
 
 impl SubscriptionSpec {
@@ -164,11 +177,11 @@ impl SubscriptionSpec {
             retry_policy: RetryPolicy::default(),
             timeout: Timeout::default(),
             max_in_flight: Self::DEFAULT_MAX_IN_FLIGHT,
+            rate_limit: None,
+            ordered: false,
             payload_format: PayloadFormat::default(),
-            signature_schemes: vec![
-                SignatureScheme::StandardWebhooks,
-                SignatureScheme::Sha256Body,
-            ],
+            signature_schemes: Self::schemes_or_default(Vec::new()),
+            filter: None,
         }
     }
 
@@ -218,6 +231,8 @@ pub enum StateCode {
     Requested,
     /// The endpoint answered 410.
     Gone,
+    /// Nothing but failures for days.
+    Failing,
 }
 
 /// Why and since when a state holds.

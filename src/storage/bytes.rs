@@ -45,6 +45,10 @@ impl Writer {
         self.number(number.map_or(0, |number| number + 1))
     }
 
+    pub(super) fn flag(&mut self, flag: bool) -> &mut Self {
+        self.byte(u8::from(flag))
+    }
+
     pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
@@ -117,6 +121,14 @@ impl<'a> Reader<'a> {
     pub(super) fn new(row: &'a [u8], version: u8) -> Read<Self> {
         match row.split_first() {
             Some((&found, rest)) if found == version => Ok(Self(rest)),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Takes one of several versions, oldest first, and tells which.
+    pub(super) fn any_of(row: &'a [u8], versions: &[u8]) -> Read<(u8, Self)> {
+        match row.split_first() {
+            Some((&found, rest)) if versions.contains(&found) => Ok((found, Self(rest))),
             _ => Err(Malformed),
         }
     }

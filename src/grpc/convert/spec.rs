@@ -4,14 +4,14 @@ use super::{Fields, from_duration, retry_policy::from_retry_policy};
 use crate::{
     control::SpecPatch,
     domain::{
-        CustomHeaders, EventPatterns, Labels, PayloadFormat, SignatureScheme, SubscriptionSpec,
-        Timeout,
+        CustomHeaders, EventPatterns, Labels, PayloadFormat, RateLimit, SignatureScheme,
+        SubscriptionSpec, Timeout,
     },
     proto,
 };
 
 /// The fields that a mask may name.
-pub(super) const MUTABLE: [&str; 10] = [
+pub(super) const MUTABLE: [&str; 13] = [
     "url",
     "events",
     "description",
@@ -20,8 +20,11 @@ pub(super) const MUTABLE: [&str; 10] = [
     "retry_policy",
     "timeout",
     "max_in_flight",
+    "rate_limit",
+    "ordered",
     "payload_format",
     "signature_schemes",
+    "filter",
 ];
 
 /// Checks the fields that are named and notes what is wrong with them.
@@ -64,11 +67,21 @@ pub(super) fn from_spec(
         let checked = SubscriptionSpec::check_max_in_flight(subscription.max_in_flight);
         patch.max_in_flight = fields.check("max_in_flight", checked);
     }
+    if named("rate_limit") {
+        let limit = subscription.rate_limit;
+        patch.rate_limit = Some(limit.and_then(|limit| from_rate_limit(fields, limit)));
+    }
+    if named("ordered") {
+        patch.ordered = Some(subscription.ordered);
+    }
     if named("payload_format") {
         patch.payload_format = from_payload_format(fields, subscription.payload_format);
     }
     if named("signature_schemes") {
         patch.signature_schemes = Some(from_schemes(fields, &subscription.signature_schemes));
+    }
+    if named("filter") {
+        patch.filter = Some(fields.parse_optional("filter", &subscription.filter));
     }
     patch
 }
@@ -80,6 +93,11 @@ pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subs
     }
     if subscription.ordered {
         fields.add("ordered", "must be false: it is not available yet");
+    }
+    let format = proto::PayloadFormat::try_from(subscription.payload_format);
+    if format.is_ok_and(|format| format > proto::PayloadFormat::Envelope) {
+        let wrong = "must be PAYLOAD_FORMAT_ENVELOPE: no other is available yet";
+        fields.add("payload_format", wrong);
     }
     if !subscription.filter.is_empty() {
         fields.add("filter", "must be empty: it is not available yet");
@@ -94,20 +112,28 @@ fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> 
     fields.check("events", EventPatterns::new(patterns))
 }
 
+fn from_rate_limit(fields: &mut Fields, limit: proto::RateLimit) -> Option<RateLimit> {
+    let per_second = RateLimit::check_per_second(limit.per_second);
+    let per_second = fields.check("rate_limit.per_second", per_second);
+    let burst = fields.check("rate_limit.burst", RateLimit::check_burst(limit.burst));
+    fields.check("rate_limit", RateLimit::new(per_second?, burst?))
+}
+
 fn from_payload_format(fields: &mut Fields, format: i32) -> Option<PayloadFormat> {
     match proto::PayloadFormat::try_from(format) {
         Ok(proto::PayloadFormat::Unspecified | proto::PayloadFormat::Envelope) => {
             Some(PayloadFormat::Envelope)
         }
-        Ok(other) => {
-            let name = other.as_str_name();
-            let wrong =
-                format_args!("must be PAYLOAD_FORMAT_ENVELOPE: {name} is not available yet");
-            fields.add("payload_format", wrong);
-            None
+        Ok(proto::PayloadFormat::Raw) => Some(PayloadFormat::Raw),
+        Ok(proto::PayloadFormat::CloudeventsBinary) => Some(PayloadFormat::CloudEventsBinary),
+        Ok(proto::PayloadFormat::CloudeventsStructured) => {
+            Some(PayloadFormat::CloudEventsStructured)
         }
         Err(_) => {
-            fields.add("payload_format", "must be PAYLOAD_FORMAT_ENVELOPE");
+            let wrong = "must be PAYLOAD_FORMAT_ENVELOPE, PAYLOAD_FORMAT_RAW, \
+                         PAYLOAD_FORMAT_CLOUDEVENTS_BINARY or \
+                         PAYLOAD_FORMAT_CLOUDEVENTS_STRUCTURED";
+            fields.add("payload_format", wrong);
             None
         }
     }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     control::{CreateSubscription, Error, List, Listed, Rotated, UpdateSubscription},
     domain::{
-        EventType, LiveSecrets, PayloadFormat, Secret, SignatureScheme, State, StateCode,
-        StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
+        EventType, LiveSecrets, PayloadFormat, RateLimit, Secret, SignatureScheme, State,
+        StateCode, StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
     },
     proto::{
         self, CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
@@ -204,15 +204,19 @@ pub(in crate::grpc) fn to_subscription(subscription: &Subscription) -> proto::Su
         retry_policy: Some(to_retry_policy(&spec.retry_policy)),
         timeout: Some(to_duration(spec.timeout.as_duration())),
         max_in_flight: spec.max_in_flight.get(),
-        rate_limit: None,
-        ordered: false,
+        rate_limit: spec.rate_limit.map(to_rate_limit),
+        ordered: spec.ordered,
         payload_format: to_payload_format(spec.payload_format).into(),
         signature_schemes: spec
             .signature_schemes
             .iter()
             .map(|scheme| to_scheme(*scheme).into())
             .collect(),
-        filter: String::new(),
+        filter: spec
+            .filter
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         etag: to_etag(subscription.version),
         create_time: Some(to_timestamp(subscription.create_time)),
         update_time: Some(to_timestamp(subscription.update_time)),
@@ -275,6 +279,7 @@ fn to_state_reason(reason: &StateReason) -> proto::StateReason {
         StateCode::Created => "CREATED",
         StateCode::Requested => "REQUESTED",
         StateCode::Gone => "GONE",
+        StateCode::Failing => "FAILING",
     };
     proto::StateReason {
         code: code.to_owned(),
@@ -283,9 +288,19 @@ fn to_state_reason(reason: &StateReason) -> proto::StateReason {
     }
 }
 
+fn to_rate_limit(limit: RateLimit) -> proto::RateLimit {
+    proto::RateLimit {
+        per_second: limit.per_second(),
+        burst: limit.burst().get(),
+    }
+}
+
 fn to_payload_format(format: PayloadFormat) -> proto::PayloadFormat {
     match format {
         PayloadFormat::Envelope => proto::PayloadFormat::Envelope,
+        PayloadFormat::Raw => proto::PayloadFormat::Raw,
+        PayloadFormat::CloudEventsBinary => proto::PayloadFormat::CloudeventsBinary,
+        PayloadFormat::CloudEventsStructured => proto::PayloadFormat::CloudeventsStructured,
     }
 }
 

@@ -107,6 +107,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     request_id
     subscription.rate_limit
     subscription.ordered
+    subscription.payload_format
     subscription.filter
     subscription.secret
     subscription.url
@@ -118,7 +119,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     subscription.retry_policy.max_age
     subscription.timeout
     subscription.max_in_flight
-    subscription.payload_format
+    subscription.rate_limit.per_second
     subscription.signature_schemes[1]
     subscription.signature_schemes[2]
     ");

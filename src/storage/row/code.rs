@@ -2,7 +2,7 @@
 //! anything else.
 
 use crate::{
-    domain::{DeliveryState, ErrorKind, State, StateCode, Trigger},
+    domain::{DeliveryState, ErrorKind, PayloadFormat, SignatureScheme, State, StateCode, Trigger},
     storage::bytes::{Malformed, Read},
 };
 
@@ -78,6 +78,25 @@ code!(
     Created = 1,
     Requested = 2,
     Gone = 3,
+    Failing = 4,
+);
+
+code!(
+    from_payload_format,
+    to_payload_format,
+    PayloadFormat,
+    Envelope = 1,
+    Raw = 2,
+    CloudEventsBinary = 3,
+    CloudEventsStructured = 4,
+);
+
+code!(
+    from_scheme,
+    to_scheme,
+    SignatureScheme,
+    StandardWebhooks = 1,
+    Sha256Body = 2,
 );
 
 /// Zero for none.

@@ -5,18 +5,20 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use super::code;
 use crate::{
     domain::{
-        CustomHeaders, EventPatterns, Labels, LiveSecrets, PayloadFormat, RetryPolicy, Schedule,
-        SignatureScheme, StateReason, Subscription, SubscriptionId, SubscriptionSpec, TenantId,
-        Timeout, Timestamp, Version,
+        CustomHeaders, EventPatterns, FilterExpression, Labels, LiveSecrets, RateLimit,
+        RetryPolicy, Schedule, SignatureScheme, StateReason, Subscription, SubscriptionId,
+        SubscriptionSpec, TenantId, Timeout, Timestamp, Version,
     },
     storage::bytes::{Malformed, Read, Reader, Writer},
 };
 
-const VERSION: u8 = 1;
+/// Without rate limit, order, filter and signing keys.
+const FIRST: u8 = 1;
+const VERSION: u8 = 2;
+const REQUEST: u8 = 1;
 
-const ENVELOPE: u8 = 1;
-const STANDARD_WEBHOOKS: u8 = 1;
-const SHA256_BODY: u8 = 2;
+/// Signing keys are counted after the specification; none are kept yet.
+const NO_KEYS: u8 = 0;
 const DELAYS: u8 = 1;
 const EXPONENTIAL: u8 = 2;
 
@@ -32,6 +34,7 @@ pub(in crate::storage) fn write_subscription(subscription: &Subscription) -> Vec
         .time_near(created, subscription.state_reason.since);
     write_secrets(&mut row, &subscription.secrets, created);
     write_spec(&mut row, &subscription.spec);
+    row.byte(NO_KEYS);
     row.finish()
 }
 
@@ -40,7 +43,7 @@ pub(in crate::storage) fn read_subscription(
     id: SubscriptionId,
     row: &[u8],
 ) -> Read<Subscription> {
-    let mut row = Reader::new(row, VERSION)?;
+    let (layout, mut row) = Reader::any_of(row, &[FIRST, VERSION])?;
     let version = Version(row.long()?);
     let create_time = row.time()?;
     let update_time = row.time_near(create_time)?;
@@ -51,7 +54,13 @@ pub(in crate::storage) fn read_subscription(
         since: row.time_near(create_time)?,
     };
     let secrets = read_secrets(&mut row, create_time)?;
-    let spec = read_spec(&mut row)?;
+    let mut spec = read_spec(&mut row)?;
+    if layout > FIRST {
+        read_later_spec(&mut row, &mut spec)?;
+        if row.byte()? != NO_KEYS {
+            return Err(Malformed);
+        }
+    }
     row.finish()?;
     Ok(Subscription {
         id,
@@ -68,7 +77,7 @@ pub(in crate::storage) fn read_subscription(
 
 /// The subscription that a request created then.
 pub(in crate::storage) fn write_request(subscription: &Subscription) -> Vec<u8> {
-    let mut row = Writer::new(VERSION);
+    let mut row = Writer::new(REQUEST);
     row.time(subscription.create_time)
         .raw(&subscription.id.to_bytes())
         .bytes(&write_subscription(subscription));
@@ -80,7 +89,7 @@ pub(in crate::storage) fn read_request(
     tenant: TenantId,
     row: &[u8],
 ) -> Read<(Timestamp, Subscription)> {
-    let mut row = Reader::new(row, VERSION)?;
+    let mut row = Reader::new(row, REQUEST)?;
     let time = row.time()?;
     let id = SubscriptionId::from_bytes(row.array()?);
     let subscription = read_subscription(tenant, id, row.bytes()?)?;
@@ -117,16 +126,18 @@ fn write_spec(row: &mut Writer, spec: &SubscriptionSpec) {
     write_policy(row, &spec.retry_policy);
     row.duration(spec.timeout.as_duration())
         .number(spec.max_in_flight.get())
-        .byte(match spec.payload_format {
-            PayloadFormat::Envelope => ENVELOPE,
-        })
+        .byte(code::from_payload_format(spec.payload_format))
         .number(spec.signature_schemes.len() as u64);
     for scheme in &spec.signature_schemes {
-        row.byte(match scheme {
-            SignatureScheme::StandardWebhooks => STANDARD_WEBHOOKS,
-            SignatureScheme::Sha256Body => SHA256_BODY,
-        });
+        row.byte(code::from_scheme(*scheme));
     }
+    row.flag(spec.rate_limit.is_some());
+    if let Some(limit) = spec.rate_limit {
+        row.raw(&limit.per_second().to_be_bytes())
+            .number(limit.burst().get());
+    }
+    row.flag(spec.ordered)
+        .maybe_text(spec.filter.as_ref().map(FilterExpression::as_str));
 }
 
 fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
@@ -144,22 +155,32 @@ fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
         retry_policy: read_policy(row)?,
         timeout: Timeout::new(row.duration()?).map_err(|_| Malformed)?,
         max_in_flight: NonZeroU32::new(row.number()?).ok_or(Malformed)?,
-        payload_format: match row.byte()? {
-            ENVELOPE => PayloadFormat::Envelope,
-            _ => return Err(Malformed),
-        },
+        rate_limit: None,
+        ordered: false,
+        payload_format: code::to_payload_format(row.byte()?)?,
         signature_schemes: read_schemes(row)?,
+        filter: None,
     })
+}
+
+/// What the first version did not have.
+fn read_later_spec(row: &mut Reader<'_>, spec: &mut SubscriptionSpec) -> Read<()> {
+    if row.flag()? {
+        let per_second = f64::from_be_bytes(row.array()?);
+        let burst = NonZeroU32::new(row.number()?);
+        spec.rate_limit = Some(RateLimit::new(per_second, burst).map_err(|_| Malformed)?);
+    }
+    spec.ordered = row.flag()?;
+    if row.flag()? {
+        spec.filter = Some(row.parsed()?);
+    }
+    Ok(())
 }
 
 fn read_schemes(row: &mut Reader<'_>) -> Read<Vec<SignatureScheme>> {
     let mut schemes = Vec::new();
     for _ in 0..row.long()? {
-        schemes.push(match row.byte()? {
-            STANDARD_WEBHOOKS => SignatureScheme::StandardWebhooks,
-            SHA256_BODY => SignatureScheme::Sha256Body,
-            _ => return Err(Malformed),
-        });
+        schemes.push(code::to_scheme(row.byte()?)?);
     }
     Ok(schemes)
 }
