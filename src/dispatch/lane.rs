@@ -1,19 +1,17 @@
 //! One subscription's deliveries, waiting and under way.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Endpoint,
     breaker::{self, Breaker},
+    pace::Pace,
     window::{Fresh, Window},
 };
 use crate::{
-    domain::{DeliveryId, State, Timestamp},
+    domain::{DeliveryId, RateLimit, State, TenantId, Timestamp},
     storage::{DueKey, DuePage},
 };
-
-/// How late the first delivery is when the newest ones get every other turn.
-const LATE: Duration = Duration::from_secs(10);
 
 /// Where a lane stands in the order of turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +68,12 @@ pub(super) enum Ended {
 pub(super) struct Lane {
     pub(super) window: Window,
     breaker: Breaker,
-    /// Whether the newest delivery is next, if the oldest ones are late.
-    newest_next: bool,
+    /// Known once it has a rate limit.
+    pace: Option<Pace>,
     /// Unknown until it is read.
     pub(super) endpoint: Option<Arc<Endpoint>>,
+    /// Known since the endpoint was first.
+    pub(super) tenant: Option<TenantId>,
     pub(super) deleted: bool,
     /// Another process owns the queue.
     pub(super) disowned: bool,
@@ -91,8 +91,9 @@ impl Lane {
         Self {
             window,
             breaker: Breaker::new(),
-            newest_next: false,
+            pace: None,
             endpoint: None,
+            tenant: None,
             deleted: false,
             disowned: false,
             paused_until: Timestamp::MIN,
@@ -108,6 +109,42 @@ impl Lane {
         Self {
             disowned: true,
             ..Self::new(Window::of_unknown())
+        }
+    }
+
+    /// Takes in a subscription, unless a newer version of it is known. What it
+    /// was sent is known if it was created after `heard_since`.
+    pub(super) fn set_endpoint(
+        &mut self,
+        endpoint: Arc<Endpoint>,
+        heard_since: Timestamp,
+        now: Timestamp,
+    ) {
+        let subscription = endpoint.subscription();
+        let known = self.endpoint.as_ref().map(|known| known.subscription());
+        if known.is_some_and(|known| known.version > subscription.version) {
+            return;
+        }
+        if let Some(limit) = subscription.spec.rate_limit {
+            let fresh = known.is_none() && subscription.create_time > heard_since;
+            self.pace.get_or_insert_with(|| {
+                if fresh {
+                    Pace::fresh()
+                } else {
+                    Pace::unknown(limit, now)
+                }
+            });
+        }
+        self.tenant = Some(subscription.tenant.clone());
+        self.endpoint = Some(endpoint);
+    }
+
+    /// Hands the queue to another process, or takes it from one.
+    pub(super) fn set_disowned(&mut self, disowned: bool) {
+        if self.disowned != disowned {
+            self.disowned = disowned;
+            self.pace = None;
+            self.forget();
         }
     }
 
@@ -133,6 +170,11 @@ impl Lane {
             && (self.is_held() || !self.window.wants_reading() && self.window.len() == 0)
     }
 
+    /// Whether its rate limit allows what it would allow a new lane.
+    pub(super) fn is_rested(&self, now: Timestamp) -> bool {
+        self.pace.is_none_or(|pace| pace.is_over(now))
+    }
+
     /// Whether the endpoint or more of the queue is to be read.
     pub(super) fn wants_fetch(&self, low: usize) -> bool {
         let runs_low = self.window.wants_reading() && self.window.len() <= low;
@@ -152,21 +194,26 @@ impl Lane {
             return None;
         }
         let trusted = self.breaker.next_start(self.flights.len())?;
-        Some(first.due.max(self.paused_until).max(trusted))
+        let paced = self.limit().zip(self.pace);
+        let paced = paced.map_or(Timestamp::MIN, |(limit, pace)| pace.next_start(limit));
+        Some(first.due.max(self.paused_until).max(trusted).max(paced))
     }
 
-    /// Takes the next delivery out of the window and on its way: the first, or
-    /// if that is late the newest every other time, so that fresh events do not
-    /// wait for a whole backlog. A probe is always the newest.
+    fn limit(&self) -> Option<RateLimit> {
+        self.endpoint.as_ref()?.subscription().spec.rate_limit
+    }
+
+    /// Takes the next delivery out of the window and on its way. A probe is the
+    /// newest.
     pub(super) fn start(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
-        let first = self.window.first()?;
-        let newest = self.breaker.is_open() || self.newest_next && first.due.after(LATE) < now;
-        self.newest_next = !newest;
-        let (key, fresh) = if newest {
+        let (key, fresh) = if self.breaker.is_open() {
             self.window.take_newest(now)?
         } else {
-            self.window.take_first()?
+            self.window.take_next(now)?
         };
+        if let (Some(limit), Some(pace)) = (self.limit(), &mut self.pace) {
+            pace.started(limit, now);
+        }
         let flight = Flight {
             key,
             moved: Moved::No,
@@ -226,12 +273,10 @@ impl Lane {
         debug_assert!(flight.is_some(), "a lane outlives its attempts");
         let flight = flight?;
         let due = match (flight.moved, ended) {
-            (Moved::Away, _) => None,
-            (Moved::To(due), _) => Some(due),
             (Moved::No, Ended::Made { due, .. }) => due,
-            (Moved::No, Ended::DueAt(due)) => Some(due),
             (Moved::No, Ended::Unchanged) => Some(flight.key.due),
-            (Moved::No, Ended::Settled) => None,
+            (Moved::No, Ended::DueAt(due)) | (Moved::To(due), _) => Some(due),
+            (Moved::No, Ended::Settled) | (Moved::Away, _) => None,
         };
         self.moved(id, due);
         match ended {

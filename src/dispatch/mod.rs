@@ -8,12 +8,14 @@ mod dispatcher;
 mod failure;
 mod fetch;
 mod lane;
+mod pace;
 mod reads;
 mod request;
 mod schedule;
 mod scheduler;
 mod settings;
 mod transport;
+mod turns;
 mod window;
 
 pub use client::{BuildError, HttpTransport};

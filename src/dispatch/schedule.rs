@@ -15,6 +15,7 @@ use super::{
     Endpoint, Settings, breaker,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Range},
     lane::{Ended, Fetching, Lane, Place},
+    turns::Turns,
     window::{self, Fresh, Window},
 };
 use crate::{
@@ -45,13 +46,14 @@ pub(super) struct Schedule {
     owns: Owns,
     lanes: HashMap<SubscriptionId, Lane>,
     waiting: BTreeSet<(Timestamp, SubscriptionId)>,
-    ready: VecDeque<SubscriptionId>,
+    turns: Turns,
     fetches: VecDeque<SubscriptionId>,
     fetching: usize,
-    in_flight: usize,
     entries: usize,
     bytes: usize,
     now: Timestamp,
+    /// Since when it hears of all that the queues it owns are sent.
+    heard_since: Timestamp,
     /// Set while subscriptions without a lane may have deliveries waiting.
     scanning: bool,
     max_lanes: usize,
@@ -61,17 +63,17 @@ impl Schedule {
     /// An empty schedule, before the store was scanned.
     pub(super) fn new(settings: Settings, owns: Owns) -> Self {
         Self {
+            turns: Turns::new(settings.max_in_flight),
             settings,
             owns,
             lanes: HashMap::new(),
             waiting: BTreeSet::new(),
-            ready: VecDeque::new(),
             fetches: VecDeque::new(),
             fetching: 0,
-            in_flight: 0,
             entries: 0,
             bytes: 0,
             now: Timestamp::MIN,
+            heard_since: Timestamp::MAX,
             scanning: true,
             max_lanes: MAX_LANES,
         }
@@ -80,13 +82,14 @@ impl Schedule {
     /// Moves on to a time.
     pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = now;
+        self.heard_since = self.heard_since.min(now);
         while let Some((time, id)) = self.waiting.first().copied()
             && time <= now
         {
             self.waiting.pop_first();
             if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.place = Place::Ready;
-                self.ready.push_back(id);
+                lane.place = Place::None;
+                self.arrange(id);
             }
         }
     }
@@ -98,9 +101,7 @@ impl Schedule {
 
     /// Starts the next attempt that can start now.
     pub(super) fn next_start(&mut self) -> Option<Start> {
-        while self.in_flight < self.settings.max_in_flight {
-            let id = self.ready.pop_front()?;
-            let share = self.share();
+        while let Some((id, share)) = self.turns.pop() {
             let now = self.now;
             let Some(lane) = self.lanes.get_mut(&id) else {
                 continue;
@@ -122,9 +123,9 @@ impl Schedule {
                     });
                 }
             });
-            if start.is_some() {
-                self.in_flight += 1;
-                return start;
+            if let Some(start) = start {
+                self.turns.started(&start.endpoint.subscription().tenant);
+                return Some(start);
             }
         }
         None
@@ -156,7 +157,7 @@ impl Schedule {
     /// Takes in what a read found.
     pub(super) fn fetched(&mut self, fetched: Fetched) {
         self.fetching -= 1;
-        let now = self.now;
+        let (heard_since, now) = (self.heard_since, self.now);
         self.with_lane(fetched.subscription, |lane| {
             lane.fetching = Fetching::Idle;
             if std::mem::take(&mut lane.outdated) {
@@ -169,7 +170,7 @@ impl Schedule {
                 FetchOutcome::Failed => lane.paused_until = now.after(PAUSE),
             }
             if let Some(endpoint) = fetched.endpoint {
-                replace(&mut lane.endpoint, endpoint);
+                lane.set_endpoint(endpoint, heard_since, now);
             }
             if lane.is_held() {
                 lane.window.forget();
@@ -221,14 +222,11 @@ impl Schedule {
     /// for those that became so.
     pub(super) fn own(&mut self) {
         self.scanning = true;
+        self.heard_since = self.now;
         let ids: Vec<_> = self.lanes.keys().copied().collect();
         for id in ids {
             let disowned = !(self.owns)(id);
-            self.with_lane(id, |lane| {
-                if std::mem::replace(&mut lane.disowned, disowned) != disowned {
-                    lane.forget();
-                }
-            });
+            self.with_lane(id, |lane| lane.set_disowned(disowned));
         }
     }
 
@@ -240,6 +238,8 @@ impl Schedule {
         ended: Ended,
     ) -> Option<breaker::Change> {
         let now = self.now;
+        let lane = self.lanes.get(&subscription);
+        let tenant = lane.and_then(|lane| lane.tenant.clone());
         let mut change = None;
         self.with_lane(subscription, |lane| {
             change = lane.ended(id, ended, now);
@@ -247,7 +247,9 @@ impl Schedule {
                 lane.paused_until = now.after(PAUSE);
             }
         });
-        self.in_flight -= 1;
+        if let Some(tenant) = tenant {
+            self.turns.ended(&tenant);
+        }
         change
     }
 
@@ -255,13 +257,14 @@ impl Schedule {
     /// known to be active before: a disabled one has a queue that nobody knows.
     pub(super) fn changed(&mut self, endpoint: Arc<Endpoint>) {
         let id = endpoint.subscription().id;
+        let (heard_since, now) = (self.heard_since, self.now);
         self.ensure_with(id, Window::of_unknown);
         self.with_lane(id, |lane| {
             let before = lane.endpoint.as_ref().map(|known| known.subscription());
             let version = endpoint.subscription().version;
             let followed = before.is_some_and(|before| before.version < version);
             let followed = followed && !lane.is_held();
-            replace(&mut lane.endpoint, endpoint);
+            lane.set_endpoint(endpoint, heard_since, now);
             if !followed || lane.is_held() {
                 lane.window.forget();
             }
@@ -295,13 +298,6 @@ impl Schedule {
         for id in ids {
             self.with_lane(id, Lane::forget);
         }
-    }
-
-    /// How many attempts a subscription may have under way: half of what the
-    /// others leave, so that hanging ones cannot take all there is.
-    fn share(&self) -> usize {
-        let free = self.settings.max_in_flight - self.in_flight;
-        (free / 2).max(1)
     }
 
     fn ensure(&mut self, id: SubscriptionId) {
@@ -366,7 +362,9 @@ impl Schedule {
         lane.place = match time {
             None => Place::None,
             Some(time) if time <= self.now => {
-                self.ready.push_back(id);
+                if let Some(tenant) = &lane.tenant {
+                    self.turns.push(tenant, id);
+                }
                 Place::Ready
             }
             Some(time) => {
@@ -374,7 +372,7 @@ impl Schedule {
                 Place::Waiting(time)
             }
         };
-        let useless = lane.deleted || lane.disowned || crowded;
+        let useless = lane.deleted || lane.disowned || crowded && lane.is_rested(self.now);
         if lane.place == Place::None && lane.is_idle() && useless {
             self.lanes.remove(&id);
         }
@@ -385,14 +383,6 @@ impl Schedule {
 fn cap(settings: &Settings, others: usize) -> usize {
     let room = settings.max_waiting.saturating_sub(others);
     room.min(settings.window).max(MIN_WINDOW)
-}
-
-/// Replaces an endpoint by a newer one.
-fn replace(endpoint: &mut Option<Arc<Endpoint>>, by: Arc<Endpoint>) {
-    let version = |endpoint: &Arc<Endpoint>| endpoint.subscription().version;
-    if endpoint.as_ref().map(version) <= Some(version(&by)) {
-        *endpoint = Some(by);
-    }
 }
 
 #[cfg(test)]

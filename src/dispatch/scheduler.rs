@@ -202,10 +202,10 @@ impl Scheduler {
             Report::Attempt(subscription, delivery, ended) => {
                 match self.schedule.ended(subscription, delivery, ended) {
                     Some(Change::Opened) => {
-                        warn!(%subscription, "breaker opened, too many attempts fail")
+                        warn!(%subscription, "breaker opened, too many attempts fail");
                     }
                     Some(Change::Closed) => {
-                        info!(%subscription, "breaker closed, an attempt succeeded")
+                        info!(%subscription, "breaker closed, an attempt succeeded");
                     }
                     None => {}
                 }

@@ -11,6 +11,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
     storage::{DueKey, DuePage},
 };
 
+/// How late the first delivery is when the newest ones get every other turn.
+const LATE: Duration = Duration::from_secs(10);
 /// Of so many deliveries one may be held beyond the horizon.
 pub(super) const PER_BEYOND: usize = 16;
 
@@ -56,6 +59,7 @@ pub(super) struct Window {
     places: HashMap<DeliveryId, DueKey>,
     bytes: usize,
     horizon: Horizon,
+    newest_next: bool,
     /// Set if others may have added to what the window reaches.
     outdated: bool,
     read: Option<Read>,
@@ -78,6 +82,7 @@ impl Window {
             places: HashMap::new(),
             bytes: 0,
             horizon: Horizon::At(None),
+            newest_next: false,
             outdated: false,
             read: None,
         }
@@ -121,8 +126,17 @@ impl Window {
         keys.next().copied()
     }
 
-    pub(super) fn take_first(&mut self) -> Option<(DueKey, Option<Fresh>)> {
-        self.take(self.first()?)
+    /// Takes the first delivery, or if that is late the newest every other
+    /// time, so that fresh events do not wait for a whole backlog.
+    pub(super) fn take_next(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
+        let first = self.first()?;
+        let newest = self.newest_next && first.due.after(LATE) < now;
+        self.newest_next = !newest;
+        if newest {
+            self.take_newest(now)
+        } else {
+            self.take(first)
+        }
     }
 
     /// Takes the last delivery that is due.

@@ -50,6 +50,13 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// The time so much earlier; the earliest time there is on underflow.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -168,7 +168,7 @@ impl World {
         let windows = SETTINGS.max_waiting + usize::from(SUBSCRIPTIONS) * MIN_WINDOW;
         let most = windows + windows / window::PER_BEYOND;
         assert!(self.schedule.entries <= most);
-        assert_eq!(self.schedule.in_flight, self.flights.len());
+        assert_eq!(self.schedule.turns.in_flight(), self.flights.len());
         let held: usize = self
             .schedule
             .lanes
@@ -303,7 +303,7 @@ fn hanging_subscriptions_leave_permits_for_another() {
         accept(&mut schedule, n, 100);
     }
     let started = std::iter::from_fn(|| schedule.next_start()).count();
-    assert!(started > 800, "{started}");
+    assert!(started > 780, "{started}");
     accept(&mut schedule, hanging, 100);
     let started = std::iter::from_fn(|| schedule.next_start()).count();
     assert!(started >= 20, "{started}");

@@ -88,9 +88,6 @@ pub(super) fn from_spec(
 
 /// Refuses what cannot be had yet, so that nobody relies on it.
 pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subscription) {
-    if subscription.rate_limit.is_some() {
-        fields.add("rate_limit", "must be unset: it is not available yet");
-    }
     if subscription.ordered {
         fields.add("ordered", "must be false: it is not available yet");
     }

@@ -99,7 +99,7 @@ fn fresh_events_do_not_wait_for_a_backlog_that_is_late() {
     for n in 0..3_000 {
         accept_one(&mut schedule, id, now, n);
     }
-    let later = now.after(Duration::from_secs(60));
+    let later = now.after(Duration::from_mins(1));
     schedule.advance(later);
     accept_one(&mut schedule, id, later, 9);
     let fresh = EventId::new(later, 9 << 16);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use parking_lot::Mutex;
 
 use super::*;
-use crate::domain::{EventPatterns, LiveSecrets, Secret, StateCode, TenantId};
+use crate::domain::{EventPatterns, LiveSecrets, RateLimit, Secret, StateCode, TenantId};
 
 pub(super) const SUBSCRIPTIONS: u8 = 4;
 pub(super) const SETTINGS: Settings = Settings {
@@ -15,6 +15,11 @@ pub(super) const SETTINGS: Settings = Settings {
     max_waiting: 48,
     max_waiting_bytes: 0,
 };
+
+/// What one of the subscriptions may be sent.
+const RATE: f64 = 0.5;
+const BURST: u32 = 3;
+const IN_A_MINUTE: usize = 34;
 
 /// What the store has of a delivery.
 #[derive(Debug, Clone, Copy)]
@@ -46,15 +51,19 @@ pub(super) struct World {
     pub(super) asked: Vec<Fetch>,
     pub(super) read: Vec<Fetched>,
     pub(super) events: u128,
+    /// When attempts of the one with a rate limit started.
+    limited: Vec<Timestamp>,
     /// The subscriptions whose queues are this process's.
     owned: Arc<Mutex<BTreeSet<SubscriptionId>>>,
 }
 
 impl World {
     pub(super) fn new(backlog: usize) -> Self {
+        let limit = RateLimit::new(RATE, BURST.try_into().ok()).unwrap();
         let subscription = |n: u8| {
             let spec = SubscriptionSpec {
                 max_in_flight: (u32::from(n) + 3).try_into().unwrap(),
+                rate_limit: (n == 1).then_some(limit),
                 ..SubscriptionSpec::new(
                     "http://localhost/".parse().unwrap(),
                     EventPatterns::new(vec!["*".parse().unwrap()]).unwrap(),
@@ -81,6 +90,7 @@ impl World {
             asked: Vec::new(),
             read: Vec::new(),
             events: 0,
+            limited: Vec::new(),
             owned,
         };
         let all = world.subscriptions.iter().map(|own| own.id);
@@ -227,6 +237,9 @@ impl World {
             );
             assert_eq!(subscription.state, State::Active);
             assert!(self.owns(subscription.id), "{id} is another's");
+            if subscription.spec.rate_limit.is_some() {
+                self.limited.push(self.now);
+            }
             self.flights.push(Flight {
                 subscription: subscription.id,
                 id,
@@ -239,6 +252,9 @@ impl World {
             assert!(of_same.count() <= subscription.spec.max_in_flight.get() as usize);
         }
         assert!(self.flights.len() <= SETTINGS.max_in_flight);
+        let minute = self.now.before(Duration::from_mins(1));
+        self.limited.retain(|time| *time > minute);
+        assert!(self.limited.len() <= IN_A_MINUTE, "{:?}", self.limited);
     }
 
     /// An attempt ends the way the store and the attempt decide together.
