@@ -209,14 +209,15 @@ impl Schedule {
         self.with_lane(due.subscription_id, |lane| lane.woken(due.first));
     }
 
-    /// Takes in that other queues are this process's now. A scan has to follow,
-    /// for those that became so.
+    /// Takes in that other queues are this process's now, or that the store is
+    /// back. A scan has to follow, for queues that became so.
     pub(super) fn own(&mut self) {
         self.scanning = true;
         let ids: Vec<_> = self.lanes.keys().copied().collect();
         for id in ids {
             let disowned = !(self.owns)(id);
             self.with_lane(id, |lane| {
+                lane.paused_until = Timestamp::MIN;
                 if std::mem::replace(&mut lane.disowned, disowned) != disowned {
                     lane.forget();
                 }
