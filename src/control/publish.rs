@@ -5,11 +5,8 @@ use std::sync::Arc;
 use super::{Control, Error, Result, routing::Index};
 use crate::{
     domain::{DeliveryId, Event, EventId, NewEvent, TenantId, Trigger},
-    storage::{self, AcceptEvents, Accepted, Routed},
+    storage::{self, AcceptEvents, Accepted, Routed, TenantVersion},
 };
-
-/// How often a publish is routed anew because subscriptions changed.
-const MAX_ROUTINGS: usize = 20;
 
 impl Control {
     /// Accepts an event.
@@ -35,23 +32,33 @@ impl Control {
                 Arc::new(event.accept(id, tenant.clone(), now))
             })
             .collect();
-        for _ in 0..MAX_ROUTINGS {
-            let index = self.routes.index(&*self.store, tenant).await?;
-            let accept = AcceptEvents {
-                tenant: tenant.clone(),
-                routed_at: Some(index.version()),
-                events: events
-                    .iter()
-                    .map(|event| route(&index, event))
-                    .collect::<Result<_>>()?,
-            };
-            match self.store.accept_events(accept).await {
-                Err(storage::Error::StaleSubscriptions) => self.routes.forget(tenant, &index),
-                accepted => return Ok(accepted?),
-            }
+        let index = self.routes.index(&*self.store, tenant).await?;
+        let accept = routed(tenant, &index, &events, Some(index.version()))?;
+        match self.store.accept_events(accept).await {
+            Err(storage::Error::StaleSubscriptions) => self.routes.forget(tenant, &index),
+            accepted => return Ok(accepted?),
         }
-        Err(Error::Contended)
+        // What is read now shows all that was acknowledged before this call
+        // began. Changes that come meanwhile may be missed by it, so they need
+        // not be looked for, however many there are.
+        let index = self.routes.index(&*self.store, tenant).await?;
+        let accept = routed(tenant, &index, &events, None)?;
+        Ok(self.store.accept_events(accept).await?)
     }
+}
+
+fn routed(
+    tenant: &TenantId,
+    index: &Index,
+    events: &[Arc<Event>],
+    routed_at: Option<TenantVersion>,
+) -> Result<AcceptEvents> {
+    let events = events.iter().map(|event| route(index, event));
+    Ok(AcceptEvents {
+        tenant: tenant.clone(),
+        routed_at,
+        events: events.collect::<Result<_>>()?,
+    })
 }
 
 fn route(index: &Index, event: &Arc<Event>) -> Result<Routed> {

@@ -1,7 +1,8 @@
 //! Which subscriptions want an event: an index per tenant, in memory.
 //!
-//! The index is never trusted alone. Every publish carries the version it was
-//! routed by, and the store refuses it when the subscriptions have changed.
+//! An index that was kept is never trusted alone. A publish carries the version
+//! it was routed by, and the store refuses it when the subscriptions have
+//! changed; then it is routed by what is read anew.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -38,7 +39,8 @@ impl Routes {
     }
 
     /// Forgets an index that the store found stale. Whatever is read from now on
-    /// shows the change that made it so.
+    /// shows the change that made it so, and is kept only after this index was:
+    /// so whoever was given this one is given a read that began later.
     pub(super) fn forget(&self, tenant: &TenantId, stale: &Arc<Index>) {
         let mut slots = self.0.write();
         let kept = slots.get(tenant).and_then(|slot| slot.get());

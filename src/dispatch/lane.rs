@@ -139,8 +139,9 @@ impl Lane {
         self.endpoint = Some(endpoint);
     }
 
-    /// Hands the queue to another process, or takes it from one.
+    /// Takes in whether the queue is another process's, and ends a rest.
     pub(super) fn set_disowned(&mut self, disowned: bool) {
+        self.paused_until = Timestamp::MIN;
         if self.disowned != disowned {
             self.disowned = disowned;
             self.pace = None;

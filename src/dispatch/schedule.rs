@@ -218,8 +218,8 @@ impl Schedule {
         self.with_lane(due.subscription_id, |lane| lane.woken(due.first));
     }
 
-    /// Takes in that other queues are this process's now. A scan has to follow,
-    /// for those that became so.
+    /// Takes in that other queues are this process's now, or that the store is
+    /// back. A scan has to follow, for queues that became so.
     pub(super) fn own(&mut self) {
         self.scanning = true;
         self.heard_since = self.now;

@@ -34,7 +34,7 @@ use crate::{
 /// Longest sleep, so that a clock that was set is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// Pause before the store is asked again after it failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
 /// Subscriptions read by one step of a scan.
 const SCAN_PAGE: usize = 512;
 /// Reports taken in at once.

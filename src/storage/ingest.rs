@@ -25,7 +25,7 @@ pub struct AcceptEvents {
     /// Whose events.
     pub tenant: TenantId,
     /// The version of the tenant's subscriptions by which they were routed;
-    /// `None` if the routing does not depend on it.
+    /// `None` if it is recent enough for certain, or does not matter.
     pub routed_at: Option<TenantVersion>,
     /// The events.
     pub events: Vec<Routed>,

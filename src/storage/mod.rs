@@ -21,6 +21,7 @@ mod queue;
 mod retain;
 mod row;
 mod transfer;
+mod walk;
 
 pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, TenantVersion};
 pub use check::{Checked, Finding, Found};

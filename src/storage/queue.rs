@@ -147,7 +147,8 @@ pub trait Queue: Send + Sync + 'static {
     /// does it hear of it in hints.
     fn owns(&self, subscription: SubscriptionId) -> bool;
 
-    /// Counts the changes of what this process owns.
+    /// Counts the changes of what this process owns, and the times when the
+    /// store can be reached again.
     fn ownership(&self) -> watch::Receiver<u64>;
 
     /// Starts nothing more and gives the queues to other processes, each as

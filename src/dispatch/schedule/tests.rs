@@ -255,6 +255,19 @@ fn subscriptions_take_turns() {
 }
 
 #[test]
+fn a_store_that_is_back_is_read_at_once() {
+    let mut world = World::new(1);
+    world.ask();
+    world.read(0);
+    world.deliver(0, true);
+    world.ask();
+    assert_eq!(world.asked, []);
+    world.schedule.own();
+    world.ask();
+    assert_eq!(world.asked.len(), 1);
+}
+
+#[test]
 fn hanging_subscriptions_leave_permits_for_another() {
     let settings = Settings {
         max_in_flight: 1_024,

@@ -143,8 +143,11 @@ impl Committer {
         for day in written.batches.keys() {
             self.prepared(self.create(*day))?;
         }
-        for (day, batch) in written.batches {
-            batches.push((self.prepare(day, batch.size())?, batch));
+        for (day, mut batch) in written.batches {
+            let partition = self.prepare(day, batch.size())?;
+            let tally = written.tallies.remove(&day).unwrap_or_default();
+            self.prepared(tally.add(&*partition, &mut batch))?;
+            batches.push((partition, batch));
         }
         for (partition, batch) in batches {
             partition

@@ -14,6 +14,7 @@ use super::{
     piece,
     row::{DeliveryRow, IdempotencyRow, write_attempt},
     state::State,
+    tally::Tally,
 };
 use crate::{
     domain::{Attempt, Delivery, DeliveryId, LastOutcome, SubscriptionId, TenantId, Timestamp},
@@ -29,10 +30,11 @@ pub(super) const REMEMBERED_DAYS: u64 = REMEMBERED.as_secs() / 86_400;
 
 /// What a group writes and what it tells once that is durable.
 pub(super) struct Group<'a> {
-    state: &'a State,
+    pub(super) state: &'a State,
     now: Timestamp,
     last_position: LogPosition,
     batches: BTreeMap<Day, Batch>,
+    tallies: BTreeMap<Day, Tally>,
     deliveries: HashMap<DeliveryId, DeliveryRow>,
     idempotency: HashMap<Vec<u8>, IdempotencyRow>,
     hint: Hint,
@@ -42,6 +44,8 @@ pub(super) struct Group<'a> {
 /// What a group comes to.
 pub(super) struct Written {
     pub(super) batches: BTreeMap<Day, Batch>,
+    /// What is new in each day.
+    pub(super) tallies: BTreeMap<Day, Tally>,
     pub(super) hint: Hint,
     pub(super) attempts: Vec<(LogPosition, Arc<Attempt>)>,
 }
@@ -54,6 +58,7 @@ impl<'a> Group<'a> {
             now: state.clock.now(),
             last_position,
             batches: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             deliveries: HashMap::new(),
             idempotency: HashMap::new(),
             hint: Hint::default(),
@@ -69,6 +74,7 @@ impl<'a> Group<'a> {
     pub(super) fn finish(self) -> Written {
         Written {
             batches: self.batches,
+            tallies: self.tallies,
             hint: self.hint,
             attempts: self.attempts,
         }
@@ -82,11 +88,13 @@ impl<'a> Group<'a> {
         }
         let answers = self.answers(&call)?;
         let batch = self.batches.entry(call.day).or_default();
+        let tally = self.tallies.entry(call.day).or_default();
         for (event, answer) in call.events.into_iter().zip(&answers) {
             if answer.duplicate {
                 continue;
             }
             batch.append(event.writes);
+            tally.events += 1;
             if let Some((key, row)) = event.idempotency {
                 self.idempotency.insert(key, row);
             }
@@ -171,6 +179,7 @@ impl<'a> Group<'a> {
         row.attempts.push(position);
         let batch = self.batches.entry(Day::of_delivery(id)).or_default();
         piece::put(batch, key::attempt(position), &write_attempt(&attempt));
+        self.tally(Day::of_delivery(id)).attempts += 1;
         self.attempts.push((position, Arc::new(attempt)));
         self.put_delivery(before.due, row);
     }
@@ -243,6 +252,11 @@ impl<'a> Group<'a> {
     /// What is written to a day.
     pub(super) fn batch(&mut self, day: Day) -> &mut Batch {
         self.batches.entry(day).or_default()
+    }
+
+    /// What is counted of a day.
+    pub(super) fn tally(&mut self, day: Day) -> &mut Tally {
+        self.tallies.entry(day).or_default()
     }
 
     /// A delivery as this group leaves it.

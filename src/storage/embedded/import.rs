@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     accept::put_event,
     committer::Committer,
-    day::Day,
+    day::{Day, from_kv},
     group::Group,
     key,
     kv::Batch,
@@ -118,8 +118,11 @@ impl Importing<'_> {
                 event,
                 subscriptions,
             } => {
-                let batch = self.group.batch(Day::of_event(event.id));
-                put_event(batch, &event, &subscriptions);
+                let day = Day::of_event(event.id);
+                if self.is_new(day, &key::event(&event.tenant, event.id))? {
+                    self.group.tally(day).events += 1;
+                }
+                put_event(self.group.batch(day), &event, &subscriptions);
             }
             Stored::Delivery { tenant, delivery } => self.add_delivery(tenant, delivery)?,
             Stored::Attempt {
@@ -157,8 +160,11 @@ impl Importing<'_> {
             write_recorded(attempt, recorded)
         };
         let id = attempt.delivery_id;
-        let batch = self.group.batch(Day::of_delivery(id));
-        piece::put(batch, key::attempt(position), &row);
+        let (day, key) = (Day::of_delivery(id), key::attempt(position));
+        if self.is_new(day, &key)? {
+            self.group.tally(day).attempts += 1;
+        }
+        piece::put(self.group.batch(day), key, &row);
         self.last = self.last.max(position);
         let Some(mut row) = self.group.delivery(attempt.subscription_id, id)? else {
             return Ok(());
@@ -169,5 +175,13 @@ impl Importing<'_> {
             self.group.put_delivery(due, row);
         }
         Ok(())
+    }
+
+    /// Whether the day has no such row from an earlier import.
+    fn is_new(&self, day: Day, key: &[u8]) -> Result<bool> {
+        let Some(partition) = self.group.state.days.get(day)? else {
+            return Ok(true);
+        };
+        Ok(partition.get(key).map_err(from_kv)?.is_none())
     }
 }

@@ -13,6 +13,7 @@
 //! | `A` position | an attempt |
 //! | `I` tenant 0 idempotency key | the event that used it first |
 //! | `P` key number | a further piece of a long value |
+//! | `N` | how many events and attempts were written |
 //!
 //! In the catalog:
 //!
@@ -40,6 +41,7 @@ const DUE: u8 = b'Q';
 const ATTEMPT: u8 = b'A';
 const IDEMPOTENCY: u8 = b'I';
 const PIECE: u8 = b'P';
+const TALLY: u8 = b'N';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
 const FIRST_DAY: u8 = b'F';
@@ -62,6 +64,7 @@ pub(super) enum Tag {
     Attempt = ATTEMPT,
     Idempotency = IDEMPOTENCY,
     Piece = PIECE,
+    Tally = TALLY,
     Subscription = SUBSCRIPTION,
     Request = REQUEST,
     FirstDay = FIRST_DAY,
@@ -74,7 +77,7 @@ pub(super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 15] = [
+    const TAGS: [Tag; 16] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -82,6 +85,7 @@ pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Attempt,
         Tag::Idempotency,
         Tag::Piece,
+        Tag::Tally,
         Tag::Subscription,
         Tag::Request,
         Tag::FirstDay,
@@ -252,6 +256,10 @@ pub(super) fn pieces(of: &[u8]) -> Bounds {
     )
 }
 
+pub(super) fn tally() -> Vec<u8> {
+    vec![TALLY]
+}
+
 pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {
     named(SUBSCRIPTION, tenant, &id.to_bytes())
 }
@@ -357,6 +365,7 @@ mod tests {
             ),
             (idempotency(&tenant, "key"), r"Idefault\x00key"),
             (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
+            (tally(), "N"),
             (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
             (request(&tenant, "id"), r"Rdefault\x00id"),
             (first_day(), "F"),

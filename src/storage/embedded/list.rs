@@ -3,18 +3,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    day::Day,
-    state::State,
-    walk::{Place, Walk},
-};
+use super::{day::Day, state::State, walk::Walk};
 use crate::{
     domain::{Attempt, Delivery, DeliveryFilter, Event, TenantId},
-    storage::{EventFilter, Page, PageRequest, Result, View},
+    storage::{
+        EventFilter, Page, PageRequest, Result, View,
+        walk::{MAX_BYTES, Place, continued, number},
+    },
 };
-
-/// Size at which a page of payloads or answers ends.
-const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 impl State {
     pub(super) fn list_events(
@@ -24,7 +20,7 @@ impl State {
         view: View,
         page: &PageRequest,
     ) -> Result<Page<Event>> {
-        let mut walk = Walk::new(self, tenant, filter.accepted, from(page)?)?;
+        let mut walk = Walk::new(self, tenant, filter.accepted, Place::of(page)?)?;
         let mut items = Vec::new();
         let mut bytes = 0;
         while items.len() < page.size && bytes < MAX_BYTES && !walk.is_spent() {
@@ -48,7 +44,7 @@ impl State {
         filter: &DeliveryFilter,
         page: &PageRequest,
     ) -> Result<Page<Delivery>> {
-        let mut walk = Walk::filtered(self, tenant, filter, from(page)?)?;
+        let mut walk = Walk::filtered(self, tenant, filter, Place::of(page)?)?;
         let mut items = Vec::new();
         while items.len() < page.size && !walk.is_spent() {
             let Some(row) = walk.next_delivery()? else {
@@ -68,7 +64,7 @@ impl State {
         filter: &DeliveryFilter,
         page: &PageRequest,
     ) -> Result<Page<Arc<Attempt>>> {
-        let from = from(page)?;
+        let from = Place::of(page)?;
         let mut walk = Walk::filtered(self, tenant, filter, from)?;
         let mut items = Vec::new();
         let mut bytes = 0;
@@ -81,13 +77,12 @@ impl State {
                 continue;
             }
             let all = row.attempts.len();
-            let left = from.map_or(all, |place| place.attempts_of(delivery.id, all));
+            let left = from.map_or(u64::MAX, |place| place.attempts_of(number(delivery.id)));
+            let left = usize::try_from(left).map_or(all, |left| left.min(all));
             for (index, position) in row.attempts[..left].iter().enumerate().rev() {
                 if items.len() == page.size || bytes >= MAX_BYTES || walk.is_spent() {
-                    return Ok(continued(
-                        items,
-                        Some(Place::within(delivery.id, index + 1)),
-                    ));
+                    let place = Place::within(number(delivery.id), index as u64 + 1);
+                    return Ok(continued(items, Some(place)));
                 }
                 let attempt = self.attempt(Day::of_delivery(delivery.id), *position)?;
                 walk.look();
@@ -98,16 +93,5 @@ impl State {
             }
         }
         Ok(continued(items, walk.place()))
-    }
-}
-
-fn from(page: &PageRequest) -> Result<Option<Place>> {
-    page.cursor.as_ref().map(Place::from_cursor).transpose()
-}
-
-fn continued<T>(items: Vec<T>, place: Option<Place>) -> Page<T> {
-    Page {
-        items,
-        next: place.map(Place::to_cursor),
     }
 }

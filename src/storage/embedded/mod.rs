@@ -35,6 +35,7 @@ mod sled;
 mod state;
 mod store;
 mod tail;
+mod tally;
 mod transfer;
 mod untimed;
 mod walk;

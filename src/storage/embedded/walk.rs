@@ -1,6 +1,4 @@
-//! Walks over events and deliveries, newest first and a bounded number of rows
-//! at a time. A walk goes by ids, so writes on either side of it leave what it
-//! has yet to see as it is.
+//! Walks over events and deliveries, from day to day.
 
 use super::{
     day::{Day, from_kv},
@@ -11,62 +9,15 @@ use super::{
     state::State,
 };
 use crate::{
-    domain::{DeliveryFilter, DeliveryId, EventId, SubscriptionId, TenantId, TimeRange, Timestamp},
-    storage::{Cursor, Error, Result},
+    domain::{DeliveryFilter, DeliveryId, EventId, SubscriptionId, TenantId, TimeRange},
+    storage::{
+        Result,
+        walk::{CHUNK, Pace, Place, first_id, ids, number},
+    },
 };
-
-/// Most rows that are looked at for a page.
-const MAX_ROWS: usize = 4_000;
-
-/// Rows that are read at once.
-const CHUNK: usize = 64;
 
 /// What it costs to open a day, in rows.
 const OPENING: usize = 1_000;
-
-/// Where a walk goes on: with the delivery of this id, or the next older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    id: u128,
-    /// How many of that delivery's attempts are still to come.
-    attempts: u32,
-}
-
-impl Place {
-    /// At a delivery, of which so many attempts are still to come.
-    pub(super) fn within(id: DeliveryId, attempts: usize) -> Self {
-        Self {
-            id: number(id.to_bytes()),
-            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// How many of a delivery's attempts are still to come.
-    pub(super) fn attempts_of(self, id: DeliveryId, all: usize) -> usize {
-        if self.id == number(id.to_bytes()) {
-            usize::try_from(self.attempts).map_or(all, |attempts| attempts.min(all))
-        } else {
-            all
-        }
-    }
-
-    pub(super) fn to_cursor(self) -> Cursor {
-        let mut bytes = self.id.to_be_bytes().to_vec();
-        bytes.extend(self.attempts.to_be_bytes());
-        Cursor(bytes)
-    }
-
-    pub(super) fn from_cursor(cursor: &Cursor) -> Result<Self> {
-        let parts = cursor.0.split_first_chunk();
-        match parts.map(|(id, attempts)| (id, attempts.try_into())) {
-            Some((id, Ok(attempts))) => Ok(Self {
-                id: number(*id),
-                attempts: u32::from_be_bytes(attempts),
-            }),
-            _ => Err(Error::Corrupt("cursor".to_owned())),
-        }
-    }
-}
 
 /// A walk through a tenant's events or deliveries.
 pub(super) struct Walk<'a> {
@@ -84,8 +35,7 @@ pub(super) struct Walk<'a> {
     events: Vec<EventRow>,
     deliveries: Vec<DeliveryRow>,
     places: Vec<(DeliveryId, SubscriptionId)>,
-    looked_at: Option<u128>,
-    rows: usize,
+    pace: Pace,
 }
 
 impl<'a> Walk<'a> {
@@ -96,12 +46,7 @@ impl<'a> Walk<'a> {
         range: TimeRange,
         from: Option<Place>,
     ) -> Result<Self> {
-        let oldest = first_id(range.start);
-        let newest = match range.end {
-            Timestamp::MAX => u128::MAX,
-            end => first_id(end).saturating_sub(1),
-        };
-        let newest = from.map_or(newest, |place| newest.min(place.id));
+        let (oldest, newest) = ids(range, from);
         let (first, last) = (day_of(oldest), day_of(newest));
         let mut days = state.days.all()?;
         days.retain(|day| (first..=last).contains(day) && oldest <= newest);
@@ -116,8 +61,7 @@ impl<'a> Walk<'a> {
             events: Vec::new(),
             deliveries: Vec::new(),
             places: Vec::new(),
-            looked_at: None,
-            rows: 0,
+            pace: Pace::default(),
         })
     }
 
@@ -143,12 +87,12 @@ impl<'a> Walk<'a> {
 
     /// Whether enough was looked at for one page.
     pub(super) fn is_spent(&self) -> bool {
-        self.rows >= MAX_ROWS
+        self.pace.is_spent()
     }
 
     /// Counts a row that was looked at on the way.
     pub(super) fn look(&mut self) {
-        self.rows += 1;
+        self.pace.look(1);
     }
 
     /// Where to go on if this walk showed no more because it is spent.
@@ -163,17 +107,11 @@ impl<'a> Walk<'a> {
             self.deliveries.is_empty(),
             self.places.is_empty(),
         ];
-        let id = if read == [true; 3] {
-            let newest_day = self.days.last()?;
-            self.next
-                .min(first_id(newest_day.next().start()).saturating_sub(1))
-        } else {
-            self.looked_at?.checked_sub(1)?
-        };
-        Some(Place {
-            id,
-            attempts: u32::MAX,
-        })
+        let next = self.days.last().map(|newest| {
+            let end = first_id(newest.next().start()).saturating_sub(1);
+            self.next.min(end)
+        });
+        self.pace.place(read == [true; 3], next)
     }
 
     /// The next event; none at the end and when the walk is spent.
@@ -189,15 +127,14 @@ impl<'a> Walk<'a> {
                 let id = key::event_of(&key).ok_or_else(malformed)?;
                 let row = self.state.join(day, &key, &row)?;
                 let row = EventRow::read(self.tenant.clone(), id, &row).map_err(|_| malformed())?;
-                self.passed(number(id.to_bytes()));
+                self.passed(number_of(id));
                 self.events.push(row);
             }
             self.events.reverse();
         }
         let event = self.events.pop();
         if let Some(row) = &event {
-            self.looked_at = Some(number(row.event.id.to_bytes()));
-            self.rows += 1;
+            self.pace.show(number_of(row.event.id));
         }
         Ok(event)
     }
@@ -209,8 +146,7 @@ impl<'a> Walk<'a> {
             None => self.next_of_events()?,
         };
         if let Some(row) = &row {
-            self.looked_at = Some(number(row.delivery.id.to_bytes()));
-            self.rows += 1;
+            self.pace.show(number(row.delivery.id));
         }
         Ok(row)
     }
@@ -231,7 +167,7 @@ impl<'a> Walk<'a> {
                     self.days.clear();
                     return Ok(None);
                 }
-                self.passed(number(delivery.to_bytes()));
+                self.passed(number(delivery));
                 self.deliveries.push(row);
             }
             self.deliveries.reverse();
@@ -258,14 +194,14 @@ impl<'a> Walk<'a> {
         let deliveries = row.event.id.deliveries(&row.subscriptions);
         let within = self.oldest..=self.newest;
         self.places
-            .extend(deliveries.filter(|(id, _)| within.contains(&number(id.to_bytes()))));
+            .extend(deliveries.filter(|(id, _)| within.contains(&number(*id))));
     }
 
     /// Reads on within a day; forgets the day when there is no more of it.
     fn chunk(&mut self, day: Day, bounds: Bounds) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut rows = Vec::new();
         if !self.state.days.is_open(day) {
-            self.rows += OPENING;
+            self.pace.look(OPENING);
         }
         if let Some(partition) = self.state.days.get(day)? {
             partition
@@ -294,15 +230,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn number(id: [u8; 16]) -> u128 {
-    u128::from_be_bytes(id)
-}
-
-/// The smallest id of this time or later, in whole milliseconds as ids have
-/// them.
-fn first_id(time: Timestamp) -> u128 {
-    let millis = time.as_micros().div_ceil(1_000).min((1 << 48) - 1);
-    u128::from(millis) << 80
+fn number_of(id: EventId) -> u128 {
+    u128::from_be_bytes(id.to_bytes())
 }
 
 fn day_of(id: u128) -> Day {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    storage::{Result, day::Day},
+    storage::{Result, day::Day, walk},
 };
 
 /// The tables that have a partition for each day, and how full their pages are
@@ -98,8 +98,7 @@ pub(super) fn name(table: &str, day: Day) -> String {
 
 /// The smallest id of a time, in whole milliseconds as ids have them.
 pub(super) fn first_id(time: Timestamp) -> Uuid {
-    let millis = time.as_micros().div_ceil(1_000).min((1 << 48) - 1);
-    Uuid::from_u128(u128::from(millis) << 80)
+    Uuid::from_u128(walk::first_id(time))
 }
 
 /// Made aside and attached, since that waits for nobody who reads or writes

@@ -23,6 +23,9 @@ use crate::storage::{Error, Result};
 
 /// How often a lease is renewed while it lasts.
 const RENEWALS: u32 = 10;
+/// Pause before a renewal that failed is tried again: when the database is
+/// back, everything waits for that.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Keeps the lease.
 pub(super) struct Keeper {
@@ -55,21 +58,26 @@ impl Keeper {
                 () = self.state.leaving.cancelled() => break,
                 _ = ticks.tick() => {}
                 () = self.state.nudge.shards.notified() => {}
+                () = tokio::time::sleep(RETRY), if !self.reachable => {}
             }
             let state = Arc::clone(&self.state);
             match state.leaving.run_until_cancelled(self.renew()).await {
                 None => break,
                 Some(Ok(())) if self.reachable => {}
-                Some(Ok(())) => {
-                    tracing::info!("lease renewed again");
-                    self.reachable = true;
-                }
+                Some(Ok(())) => self.returned(),
                 Some(Err(error)) => self.failed(&error),
             }
         }
         if let Err(error) = self.leave().await {
             tracing::warn!(%error, "lease not given back, it ends by itself");
         }
+    }
+
+    fn returned(&mut self) {
+        tracing::info!("lease renewed again");
+        self.reachable = true;
+        // What failed meanwhile rests, and need not any longer.
+        self.state.ownership.changed();
     }
 
     fn failed(&mut self, error: &Error) {
@@ -115,7 +123,10 @@ impl Keeper {
             tracing::warn!("lease ended and was removed, joining anew");
             let member = self::member()?;
             ownership.expelled(member);
-            return self.join(member).await;
+            self.join(member).await?;
+            // As that it takes its share at once.
+            self.state.nudge.shards.notify_one();
+            return Ok(());
         }
         let quiet = ownership.quiet();
         let share = share_of(&transaction).await?;

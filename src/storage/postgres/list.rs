@@ -13,15 +13,15 @@ use super::{
     row::{from_delivery, from_event},
     state::State,
     tail::attempt,
-    walk::{Passed, Place, Walk},
+    walk::{Passed, Walk},
 };
 use crate::{
     domain::{Attempt, Delivery, DeliveryFilter, DeliveryId, Event, TenantId},
-    storage::{EventFilter, Page, PageRequest, Result, View},
+    storage::{
+        EventFilter, Page, PageRequest, Result, View,
+        walk::{MAX_BYTES, Place, continued},
+    },
 };
-
-/// Size at which a page of payloads or answers ends.
-const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Deliveries whose attempts are read together, and attempts read at once.
 const DELIVERIES: usize = 32;
@@ -35,7 +35,7 @@ impl State {
         view: View,
         page: &PageRequest,
     ) -> Result<Page<Event>> {
-        let from = from(page)?;
+        let from = Place::of(page)?;
         let client = self.connection().await?;
         let mut walk = Walk::new(self, &client, tenant, filter.accepted, from);
         let mut passed = Vec::new();
@@ -69,7 +69,7 @@ impl State {
         filter: &DeliveryFilter,
         page: &PageRequest,
     ) -> Result<Page<Delivery>> {
-        let from = from(page)?;
+        let from = Place::of(page)?;
         let client = self.connection().await?;
         let mut walk = Walk::filtered(self, &client, tenant, filter, from).await?;
         let mut items = Vec::new();
@@ -92,7 +92,7 @@ impl State {
         filter: &DeliveryFilter,
         page: &PageRequest,
     ) -> Result<Page<Arc<Attempt>>> {
-        let from = from(page)?;
+        let from = Place::of(page)?;
         let client = self.connection().await?;
         let mut walk = Walk::filtered(self, &client, tenant, filter, from).await?;
         let mut items = Vec::new();
@@ -154,8 +154,8 @@ impl<'a> Attempts<'a> {
     fn of(client: &'a Connection, deliveries: &[DeliveryId], from: Option<Place>) -> Self {
         let deliveries: Vec<_> = deliveries.iter().copied().map(from_delivery).collect();
         let next = deliveries.first().map(|newest| {
-            let from = from.filter(|place| place.id == newest.as_u128());
-            (*newest, from.map_or(i64::MAX, |place| place.before))
+            let before = from.map_or(u64::MAX, |place| place.attempts_of(newest.as_u128()));
+            (*newest, i64::try_from(before).unwrap_or(i64::MAX))
         });
         Self {
             client,
@@ -175,10 +175,9 @@ impl<'a> Attempts<'a> {
         let Some(row) = self.read.pop() else {
             return Ok(None);
         };
-        let place = Place {
-            id: row.get::<_, Uuid>("delivery").as_u128(),
-            before: row.get::<_, i64>("position").saturating_add(1),
-        };
+        let after = row.get::<_, i64>("position").saturating_add(1);
+        let delivery = row.get::<_, Uuid>("delivery").as_u128();
+        let place = Place::within(delivery, after.unsigned_abs());
         Ok(Some((place, attempt(&row)?)))
     }
 
@@ -250,15 +249,4 @@ async fn bodies(
         .map_err(from_pg)?;
     let bodies = rows.iter().map(|row| (row.get("id"), row.get("body")));
     Ok(bodies.collect())
-}
-
-fn from(page: &PageRequest) -> Result<Option<Place>> {
-    page.cursor.as_ref().map(Place::from_cursor).transpose()
-}
-
-fn continued<T>(items: Vec<T>, place: Option<Place>) -> Page<T> {
-    Page {
-        items,
-        next: place.map(Place::to_cursor),
-    }
 }

@@ -217,7 +217,8 @@ impl Ownership {
         lapsed
     }
 
-    fn changed(&self) {
+    /// Tells whoever uses the queues to look at them anew.
+    pub(super) fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 }

@@ -1,58 +1,24 @@
-//! Walks over events and deliveries, newest first and a bounded number of rows
-//! at a time. A walk goes by ids, so writes on either side of it leave what it
-//! has yet to see as it is.
+//! Walks over events and deliveries. The number of rows that are read at once
+//! stands in the statements: the planner is to know that they are few.
 
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
     connect::Connection,
-    days::first_id,
     error::{from_pg, malformed},
     log::IS_LIVE,
     row::{self, DELIVERY, from_delivery, from_event, from_subscription, to_event_id},
     state::State,
 };
 use crate::{
-    domain::{
-        Delivery, DeliveryFilter, DeliveryId, SubscriptionId, TenantId, TimeRange, Timestamp,
+    domain::{Delivery, DeliveryFilter, DeliveryId, SubscriptionId, TenantId, TimeRange},
+    storage::{
+        Result,
+        row::EventRow,
+        walk::{CHUNK, Pace, Place, ids, number},
     },
-    storage::{Cursor, Error, Result, row::EventRow},
 };
-
-/// Most rows that are looked at for a page.
-const MAX_ROWS: usize = 4_000;
-
-/// Rows that are read at once. Stands in the statements too: the planner is to
-/// know that they are few.
-const CHUNK: usize = 64;
-
-/// Where a walk goes on: with the delivery of this id, or the next older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) id: u128,
-    /// Only attempts of that delivery before this position are still to come.
-    pub(super) before: i64,
-}
-
-impl Place {
-    pub(super) fn to_cursor(self) -> Cursor {
-        let mut bytes = self.id.to_be_bytes().to_vec();
-        bytes.extend(self.before.to_be_bytes());
-        Cursor(bytes)
-    }
-
-    pub(super) fn from_cursor(cursor: &Cursor) -> Result<Self> {
-        let parts = cursor.0.split_first_chunk();
-        match parts.map(|(id, before)| (id, before.try_into())) {
-            Some((id, Ok(before))) => Ok(Self {
-                id: u128::from_be_bytes(*id),
-                before: i64::from_be_bytes(before),
-            }),
-            _ => Err(Error::Corrupt("cursor".to_owned())),
-        }
-    }
-}
 
 /// An event that is walked by, without a body that stands apart.
 pub(super) struct Passed {
@@ -77,8 +43,7 @@ pub(super) struct Walk<'a> {
     events: Vec<Passed>,
     deliveries: Vec<Delivery>,
     places: Vec<DeliveryId>,
-    looked_at: Option<u128>,
-    rows: usize,
+    pace: Pace,
 }
 
 impl<'a> Walk<'a> {
@@ -90,12 +55,7 @@ impl<'a> Walk<'a> {
         range: TimeRange,
         from: Option<Place>,
     ) -> Self {
-        let oldest = first_id(range.start).as_u128();
-        let newest = match range.end {
-            Timestamp::MAX => u128::MAX,
-            end => first_id(end).as_u128().saturating_sub(1),
-        };
-        let newest = from.map_or(newest, |place| newest.min(place.id));
+        let (oldest, newest) = ids(range, from);
         Self {
             state,
             client,
@@ -107,8 +67,7 @@ impl<'a> Walk<'a> {
             events: Vec::new(),
             deliveries: Vec::new(),
             places: Vec::new(),
-            looked_at: None,
-            rows: 0,
+            pace: Pace::default(),
         }
     }
 
@@ -136,12 +95,12 @@ impl<'a> Walk<'a> {
 
     /// Whether enough was looked at for one page.
     pub(super) fn is_spent(&self) -> bool {
-        self.rows >= MAX_ROWS
+        self.pace.is_spent()
     }
 
     /// Counts a row that was looked at on the way.
     pub(super) fn look(&mut self) {
-        self.rows += 1;
+        self.pace.look(1);
     }
 
     /// Where to go on if this walk showed no more because it is spent.
@@ -156,15 +115,7 @@ impl<'a> Walk<'a> {
             self.deliveries.is_empty(),
             self.places.is_empty(),
         ];
-        let id = if read == [true; 3] {
-            self.next?
-        } else {
-            self.looked_at?.checked_sub(1)?
-        };
-        Some(Place {
-            id,
-            before: i64::MAX,
-        })
+        self.pace.place(read == [true; 3], self.next)
     }
 
     /// The next event; none at the end and when the walk is spent.
@@ -182,8 +133,7 @@ impl<'a> Walk<'a> {
         }
         let event = self.events.pop();
         if let Some(Passed { row, .. }) = &event {
-            self.looked_at = Some(from_event(row.event.id).as_u128());
-            self.rows += 1;
+            self.pace.show(from_event(row.event.id).as_u128());
         }
         Ok(event)
     }
@@ -196,8 +146,7 @@ impl<'a> Walk<'a> {
             None => self.next_of_events().await?,
         };
         if let Some(delivery) = &delivery {
-            self.looked_at = Some(from_delivery(delivery.id).as_u128());
-            self.rows += 1;
+            self.pace.show(number(delivery.id));
         }
         Ok(delivery)
     }
@@ -227,7 +176,7 @@ impl<'a> Walk<'a> {
                 read.push(self.state.shown(row, delivery));
             }
             let last = read.last().map(|delivery| delivery.id);
-            self.passed(read.len(), last.map(|id| from_delivery(id).as_u128()));
+            self.passed(read.len(), last.map(number));
             self.deliveries.extend(read.into_iter().rev());
         }
         Ok(self.deliveries.pop())
@@ -251,7 +200,7 @@ impl<'a> Walk<'a> {
             while self.places.len() < CHUNK
                 && let Some(event) = self.events.pop()
             {
-                self.rows += 1;
+                self.pace.look(1);
                 let newer = std::mem::take(&mut self.places);
                 self.expand(&event.row);
                 self.places.extend(newer);
@@ -265,7 +214,7 @@ impl<'a> Walk<'a> {
         let ordinals = (0..=u16::MAX).zip(&row.subscriptions);
         let deliveries = ordinals
             .map(|(ordinal, _)| DeliveryId::new(row.event.id, ordinal))
-            .filter(|id| within.contains(&from_delivery(*id).as_u128()));
+            .filter(|id| within.contains(&number(*id)));
         self.places.extend(deliveries);
     }
 

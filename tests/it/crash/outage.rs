@@ -13,10 +13,12 @@ use super::{Scene, fleet::Fleet, load, say};
 use crate::support::{Process, eventually};
 
 /// Longest that a publish is left without an answer while the database is gone.
-/// What is promised is one second, on a machine that has nothing else to do.
-const REFUSED: Duration = Duration::from_secs(2);
-/// Longest until work goes on once it is back; two seconds are promised.
-const RESUMED: Duration = Duration::from_secs(5);
+const REFUSED: Duration = Duration::from_secs(1);
+/// Longest until work goes on once it is back.
+const RESUMED: Duration = Duration::from_secs(2);
+/// What a machine may add that has as much to do as this one: two servers, a
+/// database and those that load them.
+const BUSY: Duration = Duration::from_millis(300);
 
 /// What the outages took at most.
 #[derive(Debug, Default)]
@@ -88,9 +90,9 @@ pub fn assert_short(scene: &Scene, longest: &Longest) {
          delivering after {:?}",
         longest.gone, longest.unready, longest.ready, longest.accepted, longest.delivered
     ));
-    assert!(refused < REFUSED, "refused after {refused:?}");
+    assert!(refused < REFUSED + BUSY, "refused after {refused:?}");
     for resumed in [longest.ready, longest.accepted, longest.delivered] {
-        assert!(resumed < RESUMED, "{longest:?}");
+        assert!(resumed < RESUMED + BUSY, "{longest:?}");
     }
 }
 

@@ -7,16 +7,18 @@
 //! not enough. One thing is assumed, as every journaling file system does it:
 //! names that were not synced are kept in the order in which they changed.
 
+mod image;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 
 use super::trace::{Call, Step, What};
-use crate::crash::plan::Dice;
 
-const PAGE: usize = 4096;
+pub use self::image::Keep;
 
 /// The data directory on such a disk.
 #[derive(Debug)]
@@ -66,15 +68,6 @@ struct UnderWay {
     call: Call,
     /// For a sync, how many changes it keeps.
     keeps: usize,
-}
-
-/// How much an image keeps of what was not synced.
-#[derive(Debug, Clone, Copy)]
-pub enum Keep {
-    /// Nothing.
-    Nothing,
-    /// About so many pages in a hundred, and some of the names.
-    Percent(u64),
 }
 
 impl Disk {
@@ -296,70 +289,6 @@ impl Disk {
             self.nodes[node].now.names.get(name).copied()
         })
     }
-
-    /// Writes what a power cut now would leave.
-    pub fn write_image(&self, to: &Path, keep: Keep, dice: &mut Dice) {
-        let mut names: HashMap<usize, BTreeMap<String, usize>> = HashMap::new();
-        if let Keep::Percent(_) = keep {
-            let count = dice.below(self.names.len() as u64 + 1);
-            let count = usize::try_from(count).expect("a count");
-            for (dir, name, node) in self.names[..count].iter().flat_map(|naming| &naming.0) {
-                let names = names
-                    .entry(*dir)
-                    .or_insert_with(|| self.nodes[*dir].kept.names.clone());
-                set(names, name.clone(), *node);
-            }
-        }
-        self.write_node(0, to, &names, keep, dice);
-    }
-
-    fn write_node(
-        &self,
-        node: usize,
-        to: &Path,
-        names: &HashMap<usize, BTreeMap<String, usize>>,
-        keep: Keep,
-        dice: &mut Dice,
-    ) {
-        let Node { kept, changes, .. } = &self.nodes[node];
-        if kept.is_dir {
-            fs::create_dir_all(to).unwrap();
-            for (name, child) in names.get(&node).unwrap_or(&kept.names) {
-                self.write_node(*child, &to.join(name), names, keep, dice);
-            }
-            return;
-        }
-        let mut bytes = kept.bytes.clone();
-        if let Keep::Percent(percent) = keep {
-            for change in changes {
-                change.make_partly(&mut bytes, percent, dice);
-            }
-        }
-        fs::write(to, bytes).unwrap();
-    }
-
-    /// Compares with the directory as it is, so that nothing was overlooked.
-    pub fn check_against(&self, real: &Path) {
-        self.check_node(0, real);
-    }
-
-    fn check_node(&self, node: usize, real: &Path) {
-        let content = &self.nodes[node].now;
-        if !content.is_dir {
-            let bytes = fs::read(real).unwrap();
-            assert!(bytes == content.bytes, "{} differs", real.display());
-            return;
-        }
-        let entries = fs::read_dir(real).unwrap();
-        let entries = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut entries: Vec<_> = entries.collect();
-        entries.sort();
-        let names: Vec<_> = content.names.keys().cloned().collect();
-        assert_eq!(entries, names, "names in {}", real.display());
-        for (name, child) in &content.names {
-            self.check_node(*child, &real.join(name));
-        }
-    }
 }
 
 impl Change {
@@ -367,25 +296,6 @@ impl Change {
         match self {
             Self::Length(length) => bytes.resize(*length, 0),
             Self::Write(at, written) => write(bytes, *at, written),
-        }
-    }
-
-    /// Makes some pages of the change.
-    fn make_partly(&self, bytes: &mut Vec<u8>, percent: u64, dice: &mut Dice) {
-        let Self::Write(at, written) = self else {
-            if dice.below(100) < percent {
-                self.make(bytes);
-            }
-            return;
-        };
-        let mut from = 0;
-        while from < written.len() {
-            let to = ((at + from) / PAGE + 1) * PAGE - at;
-            let to = to.min(written.len());
-            if dice.below(100) < percent {
-                write(bytes, at + from, &written[from..to]);
-            }
-            from = to;
         }
     }
 }
@@ -403,69 +313,4 @@ fn set(names: &mut BTreeMap<String, usize>, name: String, node: Option<usize>) {
         Some(node) => names.insert(name, node),
         None => names.remove(&name),
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::trace;
-    use super::*;
-
-    /// Names and contents of what a power cut leaves.
-    fn left_after(trace: &str) -> Vec<(String, Vec<u8>)> {
-        let mut disk = Disk::new(Path::new("/d"));
-        for step in &trace::read(trace) {
-            disk.take(step);
-        }
-        let image = tempfile::tempdir().unwrap();
-        disk.write_image(image.path(), Keep::Nothing, &mut Dice::new(0, 0));
-        let entries = fs::read_dir(image.path()).unwrap();
-        let mut left: Vec<_> = entries
-            .map(|entry| entry.unwrap())
-            .map(|entry| {
-                let name = entry.file_name().into_string().unwrap();
-                (name, fs::read(entry.path()).unwrap())
-            })
-            .collect();
-        left.sort();
-        left
-    }
-
-    const MAKE: &str = r#"1 1.000001 openat(AT_FDCWD, "\x2f\x64\x2f\x61", O_RDWR|O_CREAT) = 3
-1 1.000002 write(3, "\x41\x42", 2) = 2
-"#;
-    const SYNC_FILE: &str = "1 1.000003 fdatasync(3) = 0\n";
-    const SYNC_NAME: &str = r#"1 1.000004 openat(AT_FDCWD, "\x2f\x64", O_RDONLY) = 4
-1 1.000005 fsync(4) = 0
-"#;
-
-    #[test]
-    fn only_what_was_synced_is_left() {
-        let left = |parts: &[&str]| left_after(&parts.concat());
-        let file = |bytes: &[u8]| vec![("a".to_owned(), bytes.to_vec())];
-        assert_eq!(left(&[MAKE]), []);
-        assert_eq!(left(&[MAKE, SYNC_FILE]), []);
-        assert_eq!(left(&[MAKE, SYNC_NAME]), file(b""));
-        assert_eq!(left(&[MAKE, SYNC_FILE, SYNC_NAME]), file(b"AB"));
-        let ranges = "1 1.000006 sync_file_range(3, 0, 2, SYNC_FILE_RANGE_WRITE) = 0\n";
-        assert_eq!(left(&[MAKE, SYNC_NAME, ranges]), file(b""));
-    }
-
-    #[test]
-    fn a_sync_keeps_nothing_that_was_written_after_it_began() {
-        let late = r#"1 1.000006 fsync(3 <unfinished ...>
-2 1.000007 pwrite64(3, "\x43", 1, 1) = 1
-1 1.000008 <... fsync resumed>) = 0
-"#;
-        let left = left_after(&[MAKE, SYNC_NAME, late].concat());
-        assert_eq!(left, [("a".to_owned(), b"AB".to_vec())]);
-    }
-
-    #[test]
-    fn a_move_is_lost_as_a_whole() {
-        let moved = "1 1.000006 rename(\"\\x2f\\x64\\x2f\\x61\", \"\\x2f\\x64\\x2f\\x62\") = 0\n";
-        let before = [MAKE, SYNC_FILE, SYNC_NAME, moved].concat();
-        assert_eq!(left_after(&before), [("a".to_owned(), b"AB".to_vec())]);
-        let after = [before.as_str(), "1 1.000007 fsync(4) = 0\n"].concat();
-        assert_eq!(left_after(&after), [("b".to_owned(), b"AB".to_vec())]);
-    }
 }

@@ -106,16 +106,19 @@ pub fn payload(data: impl Into<Bytes>) -> Payload {
 }
 
 /// An event of this number, accepted then.
-pub fn event(number: u128, time: Timestamp) -> Event {
-    let new = NewEvent {
+pub fn new_event() -> NewEvent {
+    NewEvent {
         event_type: "order.shipped".parse().unwrap(),
         payload: payload("{\"n\":1}"),
         idempotency_key: None,
         ordering_key: None,
         attributes: Attributes::default(),
         deliver_after: None,
-    };
-    new.accept(EventId::new(time, number << 16), tenant().clone(), time)
+    }
+}
+
+pub fn event(number: u128, time: Timestamp) -> Event {
+    new_event().accept(EventId::new(time, number << 16), tenant().clone(), time)
 }
 
 pub fn routed(event: Event, to: &[u128]) -> Routed {

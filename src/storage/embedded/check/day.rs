@@ -14,6 +14,7 @@ use crate::{
             kv::{Order, Partition, Step},
             piece, rest,
             row::{ContentDigest, DeliveryRow, EventRow, IdempotencyRow, read_attempt},
+            tally::Tally,
         },
     },
 };
@@ -48,6 +49,7 @@ impl<'a> DayAudit<'a> {
 
     /// Looks at every row; fails where the partition cannot be read on.
     pub(super) fn run(mut self) -> Result<()> {
+        let before = *self.totals();
         let whole = (Bound::Unbounded, Bound::Unbounded);
         let partition = self.partition;
         let visit = &mut |key: &[u8], row: &[u8]| {
@@ -68,6 +70,7 @@ impl<'a> DayAudit<'a> {
                 self.find(format!("has lost {what}, and perhaps more"));
             }
         }
+        self.tally(before)?;
         if let Some(noted) = self.notes.resting.get(&self.day) {
             let last = rest::last_attempt(partition)?;
             if last != *noted {
@@ -75,6 +78,25 @@ impl<'a> DayAudit<'a> {
                     "is at rest with the last attempt at {}, and has one at {}",
                     noted.0, last.0
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds what there is to what was written; `before` is of other days.
+    fn tally(&mut self, before: Totals) -> Result<()> {
+        let written = Tally::read(self.partition)?;
+        let found = *self.totals();
+        for (name, found, written) in [
+            ("events", found.events - before.events, written.events),
+            (
+                "attempts",
+                found.attempts - before.attempts,
+                written.attempts,
+            ),
+        ] {
+            if found != written {
+                self.find(format!("holds {found} {name}, and {written} were written"));
             }
         }
         Ok(())
@@ -101,6 +123,8 @@ impl<'a> DayAudit<'a> {
             Tag::Due => self.place(key, first),
             Tag::Attempt => self.attempt(key, first),
             Tag::Idempotency => self.idempotency(key, first),
+            // What it counts is held to the rest at the end.
+            Tag::Tally => Some(()),
             Tag::Piece => piece::has_owner(self.partition, key).ok()?.then_some(()),
             _ => None,
         }

@@ -51,6 +51,11 @@ fn place(id: DeliveryId) -> DueKey {
 
 /// A disk with a store on it that has some of everything.
 async fn filled() -> Disk {
+    filled_with(&[]).await
+}
+
+/// The same with further events.
+async fn filled_with(further: &[Event]) -> Disk {
     let disk = Disk::default();
     let clock = Arc::new(TestClock::at(NOON));
     let engine = open_in_memory(&disk, clock).await.unwrap();
@@ -61,6 +66,9 @@ async fn filled() -> Disk {
     deliver(&*engine, long(), &[1, 2]).await;
     let records = vec![succeeded(done(), 1)];
     engine.record_attempts(records).await.unwrap();
+    for event in further {
+        deliver(&*engine, event.clone(), &[1]).await;
+    }
     engine.close().await;
     disk
 }
@@ -232,6 +240,7 @@ async fn attempts_and_their_deliveries_have_to_agree() {
         [
             format!("delivery {id} has lost its attempt at {at}"),
             format!("has lost the attempt at {at}, and perhaps more"),
+            "holds 0 attempts, and 1 were written".to_owned(),
         ]
     );
 
@@ -323,6 +332,22 @@ async fn what_was_there_at_the_last_close_has_to_be_there() {
     let missing = "is missing, and retention did not remove it";
     assert_eq!(found[0].what, missing);
     assert_eq!(found.len(), 1);
+}
+
+/// As behind a hole in the log of a database that goes on.
+#[tokio::test]
+async fn an_event_that_is_gone_with_all_its_rows_is_missed() {
+    let lost = event(0, NOON);
+    let disk = filled_with(std::slice::from_ref(&lost)).await;
+    let day = disk.space("days/").open(DAY, 0).unwrap();
+    let mut batch = Batch::default();
+    batch.remove(key::event(tenant(), lost.id));
+    batch.remove(key::delivery(sub(1), DeliveryId::new(lost.id, 0)));
+    batch.remove(key::due(sub(1), place(DeliveryId::new(lost.id, 0))));
+    day.commit(batch).unwrap();
+    let (_, found) = check(&disk);
+    let texts: Vec<_> = found.into_iter().map(|finding| finding.what).collect();
+    assert_eq!(texts, ["holds 1 events, and 2 were written"]);
 }
 
 #[tokio::test]

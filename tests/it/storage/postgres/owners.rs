@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider::{
-    domain::{Subscription, SubscriptionId},
+    bootstrap::SystemRandom,
+    control::{Control, Limits},
+    domain::{State, StateCode, Subscription, SubscriptionId},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
 
@@ -122,6 +124,43 @@ async fn events_published_after_a_subscription_was_acknowledged_are_matched_by_i
     let known = other.tenant_subscriptions(tenant()).await.unwrap();
     assert_eq!(known.subscriptions, [Arc::new(subscription_in(1))]);
     other.accept_events(call(known.version)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
+    let store = InPostgres::new().await;
+    let other = store.join().await;
+    let elsewhere = Control::new(
+        Arc::clone(&other),
+        store.clock.clone(),
+        Arc::new(SystemRandom),
+        Limits::default(),
+    );
+    let mut last = subscription_in(1);
+    other.create_subscription(last.clone(), None).await.unwrap();
+    let changing = async {
+        loop {
+            let next = last.with_state(State::Active, StateCode::Requested, String::new(), NOON);
+            let one = store.engine();
+            one.replace_subscription(next.clone(), last.version)
+                .await
+                .unwrap();
+            last = next;
+        }
+    };
+    let publishing = async {
+        for _ in 0..200 {
+            let published = elsewhere.publish(tenant(), new_event()).await;
+            assert_eq!(published.unwrap().delivery_count, 1);
+        }
+    };
+    within("all to be published", async {
+        tokio::select! {
+            () = changing => {}
+            () = publishing => {}
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
