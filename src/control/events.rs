@@ -1,9 +1,9 @@
-//! Looking at events.
+//! Looking at events, and erasing what they hold.
 
 use super::{Control, List, Listed, Result};
 use crate::{
-    domain::{Event, EventId, TenantId},
-    storage::{EventFilter, View},
+    domain::{Erasure, Event, EventId, TenantId},
+    storage::{Erased, EventFilter, View},
 };
 
 impl Control {
@@ -24,5 +24,19 @@ impl Control {
         let page = list.request(&scope)?;
         let page = self.store.list_events(tenant, filter, view, page).await?;
         Ok(Listed::new(page, &scope))
+    }
+
+    /// Erases what events and attempts hold.
+    pub async fn erase(&self, tenant: &TenantId, what: Erasure) -> Result<Erased> {
+        let erased = self.store.erase(tenant, what, self.clock.now()).await?;
+        tracing::info!(
+            %tenant,
+            ?what,
+            events = erased.events,
+            attempts = erased.attempts,
+            cancelled = erased.cancelled,
+            "erased"
+        );
+        Ok(erased)
     }
 }

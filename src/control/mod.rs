@@ -22,7 +22,7 @@ pub use self::{
     subscriptions::{CreateSubscription, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
 };
-pub use crate::storage::{Accepted, EventFilter, Resource, View};
+pub use crate::storage::{Accepted, Erased, EventFilter, Resource, View};
 use crate::{
     domain::{Clock, Random, Timestamp},
     storage::Engine,

@@ -25,7 +25,7 @@ pub struct Phases {
     pub first_byte: Option<Duration>,
 }
 
-/// One POST of a delivery. It never changes.
+/// One POST of a delivery. It never changes, but that its content can be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// Its id.

@@ -93,6 +93,9 @@ pub enum NotChangeable {
         Delivery::MAX_ATTEMPTS
     )]
     TooManyAttempts,
+    /// There is nothing left to send.
+    #[error("payload of the event was erased; publish the event anew")]
+    PayloadErased,
 }
 
 /// One event on its way to one subscription.

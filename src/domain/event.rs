@@ -132,11 +132,12 @@ impl NewEvent {
             attributes: self.attributes,
             deliver_after: self.deliver_after,
             create_time: now,
+            erase_time: None,
         }
     }
 }
 
-/// An accepted event. It never changes.
+/// An accepted event. It never changes, but that its content can be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its id; the id's time is `create_time` in whole milliseconds.
@@ -157,6 +158,8 @@ pub struct Event {
     pub deliver_after: Option<Timestamp>,
     /// When it was accepted.
     pub create_time: Timestamp,
+    /// When its payload and attributes were erased; `None` if they were not.
+    pub erase_time: Option<Timestamp>,
 }
 
 impl Event {

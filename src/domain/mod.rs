@@ -5,6 +5,7 @@
 mod attempt;
 mod base32;
 mod delivery;
+mod erasure;
 mod event;
 mod event_type;
 mod expression;
@@ -25,6 +26,7 @@ mod url;
 
 pub use attempt::{Attempt, Headers, Phases};
 pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
+pub use erasure::{Erasure, Reach};
 pub use event::{ContentType, Event, NewEvent, Payload};
 pub use event_type::{EventPattern, EventPatterns, EventType};
 pub use expression::FilterExpression;

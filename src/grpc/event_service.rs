@@ -6,14 +6,19 @@ use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert::event, publish_stream, status::to_status, tenant};
+use super::{
+    convert::{erase, event},
+    publish_stream,
+    status::to_status,
+    tenant,
+};
 use crate::{
     control::Control,
     proto::{
-        BatchPublishEventsRequest, BatchPublishEventsResponse, Event, GetEventRequest,
-        ListEventsRequest, ListEventsResponse, PublishEventRequest, PublishEventResponse,
-        StreamPublishEventsRequest, StreamPublishEventsResponse,
-        event_service_server::EventService,
+        BatchPublishEventsRequest, BatchPublishEventsResponse, EraseEventsRequest,
+        EraseEventsResponse, Event, GetEventRequest, ListEventsRequest, ListEventsResponse,
+        PublishEventRequest, PublishEventResponse, StreamPublishEventsRequest,
+        StreamPublishEventsResponse, event_service_server::EventService,
     },
 };
 
@@ -97,5 +102,15 @@ impl EventService for Events {
             .await;
         let listed = listed.map_err(to_status)?;
         Ok(Response::new(event::to_listed(listed, view)))
+    }
+
+    async fn erase_events(
+        &self,
+        request: Request<EraseEventsRequest>,
+    ) -> Result<Response<EraseEventsResponse>, Status> {
+        let tenant = tenant(&request);
+        let what = erase::from_erase(request.into_inner()).map_err(to_status)?;
+        let erased = self.control.erase(&tenant, what).await;
+        Ok(Response::new(erase::to_erased(erased.map_err(to_status)?)))
     }
 }

@@ -126,6 +126,9 @@ fn tell(error: &Error) -> Told {
         Error::NotChangeable(NotChangeable::TooManyAttempts) => {
             told(Code::FailedPrecondition, "TOO_MANY_ATTEMPTS")
         }
+        Error::NotChangeable(NotChangeable::PayloadErased) => {
+            told(Code::FailedPrecondition, "PAYLOAD_ERASED")
+        }
         Error::TooManyDeliveries { .. } => told(Code::FailedPrecondition, "TOO_MANY_DELIVERIES"),
         Error::Contended => Told {
             retry_delay: Some(RETRY_SOON),
@@ -211,6 +214,7 @@ mod tests {
             Error::SubscriptionDisabled,
             Error::NotChangeable(NotChangeable::Settled),
             Error::NotChangeable(NotChangeable::TooManyAttempts),
+            Error::NotChangeable(NotChangeable::PayloadErased),
             Error::Contended,
             Error::TestPending(event),
             Error::DiskFull,
@@ -243,6 +247,7 @@ mod tests {
         FailedPrecondition SUBSCRIPTION_DISABLED: subscription is disabled: enable it first
         FailedPrecondition DELIVERY_SETTLED: delivery is already settled
         FailedPrecondition TOO_MANY_ATTEMPTS: delivery has 200 attempts, the most there can be; publish the event anew
+        FailedPrecondition PAYLOAD_ERASED: payload of the event was erased; publish the event anew
         Aborted CONTENDED: too many changes at once: try again +RetryInfo
         DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
         ResourceExhausted DISK_FULL: disk is full +RetryInfo

@@ -165,12 +165,13 @@ fn differences(source: &Totals, target: &Totals) -> Vec<(&'static str, u64, u64)
         .collect()
 }
 
-fn named(totals: &Totals) -> [(&'static str, u64); 8] {
+fn named(totals: &Totals) -> [(&'static str, u64); 9] {
     [
         ("subscriptions", totals.subscriptions),
         ("versions of subscriptions", totals.subscription_versions),
         ("request ids", totals.requests),
         ("events", totals.events),
+        ("erased events", totals.erased),
         ("deliveries", totals.deliveries),
         ("due deliveries", totals.due),
         ("attempts", totals.attempts),

@@ -49,7 +49,8 @@ pub(super) fn answers<'a, K: Hash + Eq + ?Sized + 'a>(
                 None => {
                     used.insert(key, *row);
                 }
-                Some(IdempotencyRow { first, content, .. }) if content != row.content => {
+                Some(before) if !before.is_repeated_by(row) => {
+                    let first = before.first;
                     return Err(Error::KeyReused { index, first });
                 }
                 Some(before) => {

@@ -11,6 +11,7 @@ mod copy;
 mod day;
 pub mod embedded;
 mod engine;
+mod erase;
 mod error;
 mod idempotency;
 mod ingest;
@@ -27,6 +28,7 @@ pub use catalog::{Catalog, Created, SubscriptionChange, TenantSubscriptions, Ten
 pub use check::{Checked, Finding, Found};
 pub use copy::{CopyError, Differences, Progress, copy};
 pub use engine::{Engine, Health, Purpose};
+pub use erase::{Erase, Erased};
 pub use error::{Error, Resource, Result};
 pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
 pub use log::{DeliveryChange, EventFilter, Log, LogPosition, LogSlice, View};

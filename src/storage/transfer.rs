@@ -114,6 +114,8 @@ pub struct Totals {
     pub requests: u64,
     /// Events.
     pub events: u64,
+    /// Events whose payload was erased.
+    pub erased: u64,
     /// Deliveries.
     pub deliveries: u64,
     /// Deliveries that are due, now or later.
@@ -131,6 +133,8 @@ pub struct DayCounts {
     pub day: Timestamp,
     /// Its events.
     pub events: u64,
+    /// Those of them whose payload was erased.
+    pub erased: u64,
     /// Their deliveries.
     pub deliveries: u64,
     /// Those of them that are due, now or later.

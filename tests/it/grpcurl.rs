@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{Process, Receiver, within};
+use crate::support::{Process, Receiver, eventually, within};
 
 /// What grpcurl printed, or what it said went wrong.
 async fn grpcurl(arguments: &[&str]) -> Result<String, String> {
@@ -150,6 +150,52 @@ async fn the_main_way_works_with_grpcurl_alone() {
     .await
     .unwrap_err();
     assert!(error.contains("NotFound"), "{error}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_erased_event_is_shown_without_its_payload_and_not_retried() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    let request = json!({"subscription": {"url": receiver.url("/"), "events": ["order.*"]}});
+    let created = call(&server, "SubscriptionService/CreateSubscription", &request)
+        .await
+        .unwrap();
+    let event = json!({"event": {
+        "type": "order.shipped", "json": {"n": 3}, "attributes": {"name": "Ada"},
+    }});
+    let published = call(&server, "EventService/PublishEvent", &event)
+        .await
+        .unwrap();
+    receiver.wait_for(1).await;
+    let filter = json!({"filter": {"eventId": published["eventId"], "states": ["DELIVERY_STATE_SUCCEEDED"]}});
+    let delivery = eventually("the delivery to be recorded", async || {
+        let listed = call(&server, "DeliveryService/ListDeliveries", &filter);
+        listed.await.unwrap()["deliveries"].get(0).cloned()
+    })
+    .await;
+
+    let erase = json!({ "subscriptionId": created["id"] });
+    let erased = call(&server, "EventService/EraseEvents", &erase).await;
+    assert_eq!(
+        erased.unwrap(),
+        json!({"erasedEvents": "1", "erasedAttempts": "1"})
+    );
+    let get = json!({"id": published["eventId"], "view": "EVENT_VIEW_FULL"});
+    let shown = call(&server, "EventService/GetEvent", &get).await.unwrap();
+    assert!(shown["eraseTime"].is_string(), "{shown}");
+    assert_eq!(
+        (&shown["data"], &shown["attributes"]),
+        (&Value::Null, &Value::Null)
+    );
+    let retry = json!({ "id": delivery["id"] });
+    let refused = call(&server, "DeliveryService/RetryDelivery", &retry)
+        .await
+        .unwrap_err();
+    for told in ["FailedPrecondition", "PAYLOAD_ERASED"] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
     server.stop().await;
 }
 

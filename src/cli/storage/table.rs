@@ -36,6 +36,7 @@ pub(super) fn to_table(url: &StoreUrl, counts: &Counts) -> String {
     let whole = DayCounts {
         day: counts.days.first().map(|day| day.day).unwrap_or_default(),
         events: totals.events,
+        erased: totals.erased,
         deliveries: totals.deliveries,
         due: totals.due,
         attempts: totals.attempts,
@@ -68,6 +69,7 @@ pub(super) fn to_json(url: &StoreUrl, counts: &Counts) -> Value {
         json!({
             "day": name(day),
             "events": day.events,
+            "erased": day.erased,
             "deliveries": day.deliveries,
             "due": day.due,
             "attempts": day.attempts,
@@ -82,6 +84,7 @@ pub(super) fn to_json(url: &StoreUrl, counts: &Counts) -> Value {
         "subscriptions": totals.subscriptions,
         "request_ids": totals.requests,
         "events": totals.events,
+        "erased": totals.erased,
         "deliveries": totals.deliveries,
         "due": totals.due,
         "attempts": totals.attempts,
@@ -111,6 +114,7 @@ mod tests {
         let day = DayCounts {
             day: Timestamp::MIN,
             events: 1_200_000,
+            erased: 7,
             deliveries: 2_400_000,
             due: 3,
             attempts: 2_500_000,

@@ -19,6 +19,7 @@ fn event(data: &'static str, content_type: &str) -> Event {
         attributes: Attributes::default(),
         deliver_after: None,
         create_time: TIME,
+        erase_time: None,
     }
 }
 

@@ -222,13 +222,15 @@ pub(in crate::grpc) fn to_event(event: Event, view: View) -> proto::Event {
         id: event.id.to_string(),
         tenant: event.tenant.to_string(),
         r#type: event.event_type.to_string(),
-        payload: (view == View::Full).then_some(Sent::Data(event.payload.data)),
+        payload: (view == View::Full && event.erase_time.is_none())
+            .then_some(Sent::Data(event.payload.data)),
         content_type: event.payload.content_type.to_string(),
         idempotency_key: event.idempotency_key.unwrap_or_default(),
         ordering_key: event.ordering_key.unwrap_or_default(),
         attributes: event.attributes.as_map().clone().into_iter().collect(),
         deliver_after: event.deliver_after.map(to_timestamp),
         create_time: Some(to_timestamp(event.create_time)),
+        erase_time: event.erase_time.map(to_timestamp),
     }
 }
 

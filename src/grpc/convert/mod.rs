@@ -2,6 +2,7 @@
 //! came, all of it at once, and `to_...` shows what there is.
 
 pub(super) mod delivery;
+pub(super) mod erase;
 pub(super) mod event;
 mod fields;
 pub(super) mod filter;

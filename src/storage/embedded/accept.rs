@@ -11,7 +11,7 @@ use super::{
     key,
     kv::Batch,
     piece,
-    row::{ContentDigest, DeliveryRow, EventRow, INLINE, IdempotencyRow},
+    row::{DeliveryRow, EventRow, INLINE, IdempotencyRow},
     store::Store,
     write::Write,
 };
@@ -130,11 +130,7 @@ pub(super) fn put_event(
         piece::put(writes, key::body(event.id), &event.payload.data);
     }
     event.idempotency_key.as_ref().map(|name| {
-        let row = IdempotencyRow {
-            first: event.id,
-            content: ContentDigest::of(event),
-            delivery_count: count(subscriptions),
-        };
+        let row = IdempotencyRow::of(event, subscriptions.len());
         let key = key::idempotency(&event.tenant, name);
         writes.put(key.clone(), row.write());
         (key, row)

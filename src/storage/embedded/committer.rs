@@ -18,6 +18,7 @@ use super::{
     key,
     kv::{Batch, Partition},
     rest, retain,
+    rewrite::Rewrite,
     state::State,
     write::{CancelPending, Reply, Write},
 };
@@ -36,6 +37,8 @@ pub(super) struct Committer {
     pub(super) last_position: LogPosition,
     /// Most events and attempts in a group; larger calls are one by themselves.
     pub(super) group: usize,
+    /// The day that is written anew.
+    pub(super) rewrite: Option<Rewrite>,
     pub(super) ended: watch::Sender<bool>,
     /// Given up last, so that nobody else opens the store before.
     pub(super) dir: DataDir,
@@ -61,13 +64,14 @@ impl Committer {
         let Self {
             state,
             catalog,
+            rewrite,
             ended,
             dir,
             ..
         } = self;
         state.days.close();
         state.catalog.lock().take();
-        drop((state, catalog, dir));
+        drop((state, catalog, rewrite, dir));
         ended.send_replace(true);
     }
 
@@ -83,6 +87,14 @@ impl Committer {
             }
             Write::Remove(before, reply) => {
                 let answer = self.remove_expired(before);
+                respond(reply, answer);
+            }
+            Write::Erase(call, reply) => {
+                let answer = self.erase(&call);
+                respond(reply, answer);
+            }
+            Write::Rewrite(reply) => {
+                let answer = self.rewrite();
                 respond(reply, answer);
             }
             Write::Import(records, reply) => {
@@ -147,12 +159,14 @@ impl Committer {
             let partition = self.prepare(day, batch.size())?;
             let tally = written.tallies.remove(&day).unwrap_or_default();
             self.prepared(tally.add(&*partition, &mut batch))?;
-            batches.push((partition, batch));
+            batches.push((day, partition, batch));
         }
-        for (partition, batch) in batches {
+        for (day, partition, batch) in batches {
+            let twice = self.rewritten(day).then(|| batch.clone());
             partition
                 .commit(batch)
                 .map_err(|error| self.fail(&from_kv(error)))?;
+            self.write_anew(twice);
         }
         let state = &self.state;
         if let Some((last, _)) = written.attempts.last() {
@@ -240,7 +254,7 @@ impl Committer {
         self.commit(group, &[]).map(|()| count)
     }
 
-    fn remove_expired(&self, before: Day) -> Result<Removed> {
+    fn remove_expired(&mut self, before: Day) -> Result<Removed> {
         self.check_health()?;
         let mut removed = Removed::default();
         for day in self.state.days.all()? {
@@ -268,7 +282,7 @@ impl Committer {
     }
 
     /// Removes a day unless something in it is due.
-    fn remove(&self, day: Day) -> Result<Option<u64>> {
+    fn remove(&mut self, day: Day) -> Result<Option<u64>> {
         let state = &self.state;
         let gone = *state.gone.lock();
         let Some(going) = retain::decide(&state.days, gone, day)? else {
@@ -276,7 +290,14 @@ impl Committer {
         };
         self.commit_catalog(going.note)?;
         *state.gone.lock() = going.gone;
-        state.days.remove(day).map(Some)
+        state.rewrites.remove(day);
+        let removed = state.days.remove(day).map(Some);
+        let rewrite = self.rewrite.take_if(|rewrite| rewrite.day == day);
+        if rewrite.is_some() {
+            drop(rewrite);
+            state.days.give_up_anew(day)?;
+        }
+        removed
     }
 
     fn change_catalog(&mut self, change: CatalogChange) -> Result<Created> {
@@ -314,7 +335,7 @@ impl Committer {
     }
 
     /// Nothing is acknowledged any more.
-    fn fail(&self, error: &Error) -> Error {
+    pub(super) fn fail(&self, error: &Error) -> Error {
         let why = describe(error);
         tracing::error!(why, "write could not be made durable, no more are taken");
         self.state.health.send_replace(Health::Failed(why));
@@ -348,6 +369,8 @@ fn stage(
         ),
         Write::CancelPending(..)
         | Write::Remove(..)
+        | Write::Erase(..)
+        | Write::Rewrite(..)
         | Write::Catalog(..)
         | Write::Import(..)
         | Write::NoteCopy(..) => {

@@ -4,6 +4,8 @@ use super::{
     day::{Day, from_kv},
     key::{self, Tag},
     kv::{Order, Partition, Step},
+    piece,
+    row::EventRow,
     state::State,
 };
 use crate::storage::{Counts, DayCounts, Result, Totals};
@@ -17,6 +19,7 @@ impl State {
                 continue;
             };
             totals.events += counts.events;
+            totals.erased += counts.erased;
             totals.deliveries += counts.deliveries;
             totals.due += counts.due;
             totals.attempts += counts.attempts;
@@ -60,6 +63,7 @@ impl State {
         Ok(Some(DayCounts {
             day: day.start(),
             events: count(Tag::Event)?,
+            erased: erased(&*partition)?,
             deliveries: count(Tag::Delivery)?,
             due: count(Tag::Due)?,
             attempts: count(Tag::Attempt)?,
@@ -71,9 +75,29 @@ impl State {
 }
 
 fn count(partition: &dyn Partition, tag: Tag) -> Result<u64> {
+    count_where(partition, tag, |_, _| true)
+}
+
+/// The events whose payload was erased. What does not read is not.
+fn erased(partition: &dyn Partition) -> Result<u64> {
+    count_where(partition, Tag::Event, |key, first| {
+        let row = piece::join(partition, key, first).ok();
+        let id = key::named_of(key).zip(key::event_of(key));
+        let row = row
+            .zip(id)
+            .map(|(row, ((tenant, _), id))| EventRow::read(tenant, id, &row));
+        row.is_some_and(|row| row.is_ok_and(|row| row.event.is_erased()))
+    })
+}
+
+fn count_where(
+    partition: &dyn Partition,
+    tag: Tag,
+    counts: impl Fn(&[u8], &[u8]) -> bool,
+) -> Result<u64> {
     let mut count = 0;
-    let visit = &mut |_: &[u8], _: &[u8]| {
-        count += 1;
+    let visit = &mut |key: &[u8], row: &[u8]| {
+        count += u64::from(counts(key, row));
         Step::Continue(())
     };
     partition

@@ -35,9 +35,14 @@ struct Slot {
 /// reader, and cannot be opened a second time.
 #[derive(Default)]
 struct Held {
+    /// How often the day was written anew: part of its partition's name.
+    generation: u32,
     kept: Option<Arc<dyn Partition>>,
     released: Option<Weak<dyn Partition>>,
 }
+
+/// The name of a partition that is a day no longer.
+pub(super) struct Replaced(String);
 
 impl Days {
     /// How many of the newest days are kept open, with half of the cache each.
@@ -47,15 +52,42 @@ impl Days {
 
     /// Finds the days there are.
     pub(super) fn find(space: Box<dyn Space>, cache_bytes: u64) -> kv::Result<Self> {
-        let names = space.list()?;
-        let days = names.iter().filter_map(|name| Day::parse(name));
-        let slots = days.map(|day| (day, Arc::default())).collect();
+        let mut generations = BTreeMap::new();
+        for (day, generation) in space.list()?.iter().filter_map(|name| parse(name)) {
+            let newest = generations.entry(day).or_insert(generation);
+            *newest = generation.max(*newest);
+        }
+        let slots = generations.into_iter().map(|(day, generation)| {
+            let held = Mutex::new(Held {
+                generation,
+                ..Held::default()
+            });
+            let resting = Mutex::default();
+            (day, Arc::new(Slot { held, resting }))
+        });
+        let slots = slots.collect();
         Ok(Self {
             space,
             cache_bytes,
             slots: RwLock::new(Some(slots)),
             visited: Mutex::default(),
         })
+    }
+
+    /// Removes what a crash left beside the days: parts of them that were written
+    /// anew, and what those took the place of.
+    pub(super) fn sweep(&self) -> kv::Result<()> {
+        for name in self.space.list()? {
+            let day = name.split('.').next().and_then(Day::parse);
+            let is_left = day.is_some_and(|day| {
+                let slot = self.slot(day);
+                slot.is_none_or(|slot| name != partition(day, slot.held.lock().generation))
+            });
+            if is_left {
+                self.space.remove(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// The days there are, oldest first.
@@ -169,16 +201,56 @@ impl Days {
 
     /// How many bytes of the disk a day takes.
     pub(super) fn size(&self, day: Day) -> Result<u64> {
-        self.space.size(&day.to_string()).map_err(from_kv)
+        let generation = self.slot(day).map(|slot| slot.held.lock().generation);
+        let name = partition(day, generation.unwrap_or_default());
+        self.space.size(&name).map_err(from_kv)
+    }
+
+    /// An empty partition beside a day, to be filled with what is to take the
+    /// place of the day.
+    pub(super) fn begin_anew(&self, day: Day) -> Result<Arc<dyn Partition>> {
+        let name = aside(day);
+        self.space.remove(&name).map_err(from_kv)?;
+        let cache = self.cache_bytes / 16;
+        self.space.open(&name, cache).map_err(from_kv)
+    }
+
+    /// Removes what `begin_anew` began and nobody has open any more.
+    pub(super) fn give_up_anew(&self, day: Day) -> Result<()> {
+        self.space.remove(&aside(day)).map_err(from_kv)
+    }
+
+    /// Puts what `begin_anew` began, and nobody has open any more, in the place
+    /// of the day. Returns what has the day's rows until now, to be removed: who
+    /// reads it finishes. After an error nobody knows which of the two is the day.
+    pub(super) fn replace(&self, day: Day) -> Result<Replaced> {
+        let slot = self.slot(day).ok_or_else(closed)?;
+        let mut held = slot.held.lock();
+        let (old, generation) = (partition(day, held.generation), held.generation + 1);
+        let renamed = self.space.rename(&aside(day), &partition(day, generation));
+        renamed.map_err(from_kv)?;
+        *held = Held {
+            generation,
+            ..Held::default()
+        };
+        Ok(Replaced(old))
+    }
+
+    /// Removes what another partition took the place of.
+    pub(super) fn remove_replaced(&self, old: &Replaced) -> Result<()> {
+        self.space.remove(&old.0).map_err(from_kv)
     }
 
     /// Removes a day and returns how many bytes it took. Who reads it finishes.
     pub(super) fn remove(&self, day: Day) -> Result<u64> {
-        let name = day.to_string();
-        if let Some(slots) = self.slots.write().as_mut() {
-            slots.remove(&day);
-        }
         let size = self.size(day)?;
+        let removed = self
+            .slots
+            .write()
+            .as_mut()
+            .and_then(|days| days.remove(&day));
+        let generation = removed.map(|slot| slot.held.lock().generation);
+        let name = partition(day, generation.unwrap_or_default());
         self.space.remove(&name).map_err(from_kv)?;
         Ok(size)
     }
@@ -212,12 +284,36 @@ impl Days {
             partition
         } else {
             let cache = self.cache_bytes / if is_new { 2 } else { 16 };
-            self.space.open(&day.to_string(), cache).map_err(from_kv)?
+            let name = partition(day, held.generation);
+            self.space.open(&name, cache).map_err(from_kv)?
         };
         held.released = Some(Arc::downgrade(&partition));
         held.kept = Some(Arc::clone(&partition));
         Ok(partition)
     }
+}
+
+/// Name of the partition of a day that was written anew so many times. Of
+/// several the last one is the day: it is whole when it gets its name.
+fn partition(day: Day, generation: u32) -> String {
+    match generation {
+        0 => day.to_string(),
+        generation => format!("{day}.{generation}"),
+    }
+}
+
+/// Name of what is to become a day.
+fn aside(day: Day) -> String {
+    format!("{day}.part")
+}
+
+/// The day and the generation of a partition's name.
+fn parse(name: &str) -> Option<(Day, u32)> {
+    let (day, generation) = match name.split_once('.') {
+        None => (name, 0),
+        Some((day, generation)) => (day, generation.parse().ok()?),
+    };
+    Some((Day::parse(day)?, generation))
 }
 
 /// What a failure at the seam is to the caller.

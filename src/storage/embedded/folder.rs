@@ -92,6 +92,11 @@ impl<D: Database> Space for Folder<D> {
         Ok(names)
     }
 
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        fs::rename(self.dir.join(from), self.dir.join(to))?;
+        Ok(sync(&self.dir)?)
+    }
+
     /// Renames before it removes, since a crash may leave half of a directory.
     fn remove(&self, name: &str) -> Result<()> {
         let aside = self.dir.join(format!("{name}.old"));

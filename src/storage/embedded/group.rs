@@ -17,7 +17,10 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    domain::{Attempt, Delivery, DeliveryId, LastOutcome, SubscriptionId, TenantId, Timestamp},
+    domain::{
+        Attempt, Delivery, DeliveryId, LastOutcome, NotChangeable, SubscriptionId, TenantId,
+        Timestamp,
+    },
     storage::{
         Accepted, AttemptRecord, DeliveryChange, DueKey, Error, Hint, LogPosition, Rescheduled,
         Resource, Result,
@@ -172,6 +175,10 @@ impl<'a> Group<'a> {
         } else {
             let late = before.attempted_late(last, record.now);
             attempt.next_attempt_time = late.due;
+            // Its event may be erased by now, which cancelled the delivery.
+            if self.is_erased(&row.tenant, id) {
+                attempt = attempt.erased();
+            }
             late
         };
         let position = LogPosition((self.last_position.0 + 1).max(self.now.as_micros()));
@@ -182,6 +189,11 @@ impl<'a> Group<'a> {
         self.tally(Day::of_delivery(id)).attempts += 1;
         self.attempts.push((position, Arc::new(attempt)));
         self.put_delivery(before.due, row);
+    }
+
+    fn is_erased(&self, tenant: &TenantId, id: DeliveryId) -> bool {
+        let row = self.state.event_row(tenant, id.event_id());
+        row.is_ok_and(|row| row.is_some_and(|row| row.event.is_erased()))
     }
 
     /// Changes a delivery by hand.
@@ -201,6 +213,9 @@ impl<'a> Group<'a> {
             if subscriptions.find(subscription).is_none() {
                 return Err(Error::NotFound(Resource::Subscription(subscription)));
             }
+            if self.is_erased(tenant, id) {
+                return Err(NotChangeable::PayloadErased.into());
+            }
         }
         let due = row.delivery.due;
         row.delivery = match change {
@@ -208,13 +223,18 @@ impl<'a> Group<'a> {
             DeliveryChange::Cancel => before.cancelled(now)?,
         };
         let changed = row.delivery.clone();
-        self.put_delivery(due, row);
-        self.hint.rescheduled.push(Rescheduled {
-            delivery_id: id,
-            subscription_id: subscription,
-            due: changed.due,
-        });
+        self.reschedule(due, row);
         Ok(changed)
+    }
+
+    /// Writes a delivery that was changed by hand, and tells of it.
+    pub(super) fn reschedule(&mut self, was_due: Option<Timestamp>, row: DeliveryRow) {
+        self.hint.rescheduled.push(Rescheduled {
+            delivery_id: row.delivery.id,
+            subscription_id: row.delivery.subscription_id,
+            due: row.delivery.due,
+        });
+        self.put_delivery(was_due, row);
     }
 
     /// Cancels a waiting delivery that stands at this place of its queue.

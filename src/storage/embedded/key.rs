@@ -25,6 +25,7 @@
 //! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
 //! | `W` day | what the day held when the store was last closed: the position of its last attempt, the key of its last event |
+//! | `X` day | something was taken out of the day whose bytes are still in its files |
 //! | `U` | up to which position some are no times, and when the last of those was recorded |
 //! | `C` | how far a copy into the store has come, until it is finished |
 
@@ -48,6 +49,7 @@ const FIRST_DAY: u8 = b'F';
 const GONE: u8 = b'G';
 const RESTING: u8 = b'Z';
 const WITNESS: u8 = b'W';
+const REWRITE: u8 = b'X';
 const UNTIMED: u8 = b'U';
 const COPYING: u8 = b'C';
 
@@ -71,13 +73,14 @@ pub(super) enum Tag {
     Gone = GONE,
     Resting = RESTING,
     Witness = WITNESS,
+    Rewrite = REWRITE,
     Untimed = UNTIMED,
     Copying = COPYING,
 }
 
 /// What the row of a key is, if any.
 pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 16] = [
+    const TAGS: [Tag; 17] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -92,6 +95,7 @@ pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Gone,
         Tag::Resting,
         Tag::Witness,
+        Tag::Rewrite,
         Tag::Untimed,
         Tag::Copying,
     ];
@@ -287,6 +291,10 @@ pub(super) fn all_resting() -> Bounds {
 
 pub(super) fn witness(day: Day) -> Vec<u8> {
     key(WITNESS, &[&day.number().to_be_bytes()])
+}
+
+pub(super) fn rewrite(day: Day) -> Vec<u8> {
+    key(REWRITE, &[&day.number().to_be_bytes()])
 }
 
 pub(super) fn untimed() -> Vec<u8> {

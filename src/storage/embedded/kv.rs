@@ -55,7 +55,7 @@ pub(super) enum Order {
 pub(super) type Step = ControlFlow<()>;
 
 /// Writes that happen together. Of several to one key the last counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Batch {
     writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -132,6 +132,11 @@ pub(super) trait Space: Send + Sync + 'static {
 
     /// The names of all partitions, in no order.
     fn list(&self) -> Result<Vec<String>>;
+
+    /// Gives a partition that nobody has open another name, which no partition
+    /// has. A power cut leaves it under one of the two; once this has returned,
+    /// under the new one. After an error nobody knows under which.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
 
     /// Removes a partition, if there is one, and gives its space back; once
     /// this has returned it does not come back after a power cut. Who still has

@@ -111,6 +111,18 @@ impl Space for MemorySpace {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Counts as a write: the power can be cut in it, and then it is not made.
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let mut medium = self.disk.0.lock();
+        if !medium.write()? {
+            return Err(io::Error::other("sync failed").into());
+        }
+        let rows = medium.partitions.remove(&format!("{}{from}", self.path));
+        let rows = rows.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        medium.partitions.insert(format!("{}{to}", self.path), rows);
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let path = format!("{}{name}", self.path);
         self.disk.0.lock().partitions.remove(&path);
@@ -180,20 +192,11 @@ impl Partition for MemoryPartition {
     fn commit(&self, batch: Batch) -> Result<()> {
         let mut medium = self.disk.0.lock();
         medium.check(self.boot)?;
-        if medium.full {
-            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
-        }
-        let power_fails = medium.writes_left == Some(0);
-        let synced = !power_fails && !medium.sync_fails;
+        let synced = medium.write()?;
         self.rows.lock().write(batch.into_writes(), synced);
-        if power_fails {
-            medium.off = true;
-        }
         if !synced {
             return Err(io::Error::other("sync failed").into());
         }
-        medium.writes += 1;
-        medium.writes_left = medium.writes_left.map(|left| left - 1);
         Ok(())
     }
 }
@@ -212,6 +215,20 @@ struct Medium {
 }
 
 impl Medium {
+    /// Makes a write, if there is room for it; false if it is not durable.
+    fn write(&mut self) -> io::Result<bool> {
+        if self.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.off |= self.writes_left == Some(0);
+        if self.off || self.sync_fails {
+            return Ok(false);
+        }
+        self.writes += 1;
+        self.writes_left = self.writes_left.map(|left| left - 1);
+        Ok(true)
+    }
+
     /// Whether something that was opened after that boot still works.
     fn check(&self, boot: u64) -> io::Result<()> {
         if self.off || self.boot != boot {

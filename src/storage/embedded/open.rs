@@ -22,6 +22,7 @@ use super::{
     memory::Disk,
     piece, rest,
     retain::Gone,
+    rewrite::Rewrites,
     room::{self, Reserve},
     row::{read_copying, read_request, read_subscription},
     sled::SledPartition,
@@ -133,6 +134,9 @@ async fn blocking(
     let store = opening
         .await
         .unwrap_or_else(|panic| Err(OpenError::corrupt(&dir, &panic)))?;
+    store
+        .keep_rewriting()
+        .map_err(|error| OpenError::io(&dir, error))?;
     Ok(Arc::new(store))
 }
 
@@ -165,6 +169,8 @@ pub(super) fn start(
     let from_kv = |error| OpenError::from_kv(&at, error);
     let days =
         Days::find(days, cache_bytes).map_err(|error| OpenError::from_kv(&dir.days(), error))?;
+    days.sweep()
+        .map_err(|error| OpenError::from_kv(&dir.days(), error))?;
     let reserve = Reserve::new(dir.reserve());
     reserve
         .ease(&days)
@@ -182,6 +188,7 @@ pub(super) fn start(
     let first_day = read_first_day(&*catalog).map_err(from_kv)?;
     let gone = Gone::read(&*catalog).map_err(|error| from_storage(&at, error))?;
     let untimed = Untimed::read(&*catalog).map_err(|error| from_storage(&at, error))?;
+    let rewrites = Rewrites::read(&days, &*catalog).map_err(|error| from_storage(&at, error))?;
     let last_position = recover_end(&days, &*catalog, &dir)?.max(gone.last);
 
     let state = Arc::new(State {
@@ -200,6 +207,7 @@ pub(super) fn start(
         first_day: Mutex::new(first_day),
         gone: Mutex::new(gone),
         untimed: Mutex::new(untimed),
+        rewrites: Arc::new(rewrites),
         copying: Mutex::new(copying),
         reserve,
         announced: 0.into(),
@@ -216,6 +224,7 @@ pub(super) fn start(
         commit: CommitNumber::default(),
         last_position,
         group,
+        rewrite: None,
         ended,
         dir,
     };

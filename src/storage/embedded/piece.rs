@@ -38,11 +38,26 @@ pub(super) fn get(partition: &dyn Partition, key: &[u8]) -> Result<Option<Vec<u8
     }
 }
 
-/// The whole value that begins with the `first` piece.
+/// The whole value that begins with the `first` piece; what replaced it, if that
+/// happened since.
 pub(super) fn join(partition: &dyn Partition, key: &[u8], first: &[u8]) -> Result<Vec<u8>> {
+    if let Some(value) = try_join(partition, key, first)? {
+        return Ok(value);
+    }
+    let now = partition.get(key).map_err(from_kv)?;
+    let replaced = now.filter(|now| now != first);
+    let value = match replaced {
+        Some(now) => try_join(partition, key, &now)?,
+        None => None,
+    };
+    value.ok_or_else(|| malformed(key))
+}
+
+/// None if there are not as many pieces as there should be.
+fn try_join(partition: &dyn Partition, key: &[u8], first: &[u8]) -> Result<Option<Vec<u8>>> {
     let (count, head) = head(first).map_err(|_| malformed(key))?;
     if count == 0 {
-        return Ok(head.to_vec());
+        return Ok(Some(head.to_vec()));
     }
     let mut value = head.to_vec();
     let mut found = 0;
@@ -56,11 +71,7 @@ pub(super) fn join(partition: &dyn Partition, key: &[u8], first: &[u8]) -> Resul
             Step::Continue(())
         })
         .map_err(from_kv)?;
-    if found == count {
-        Ok(value)
-    } else {
-        Err(malformed(key))
-    }
+    Ok((found == count).then_some(value))
 }
 
 /// Removes what `put` wrote.

@@ -185,6 +185,9 @@ impl State {
             return Ok(None);
         };
         let event = self.event_of(event, View::Full)?;
+        if event.is_erased() {
+            return Ok(None);
+        }
         Ok(Some(Work {
             delivery: row.delivery,
             event: Arc::new(event),

@@ -95,5 +95,6 @@ pub(super) fn decide(days: &Days, gone: Gone, day: Day) -> Result<Option<Going>>
     gone.write(&mut note);
     note.remove(key::resting(day));
     note.remove(key::witness(day));
+    note.remove(key::rewrite(day));
     Ok(Some(Going { gone, note }))
 }

@@ -83,6 +83,16 @@ impl State {
         Err(Error::Full)
     }
 
+    /// Refuses what can wait, unless there is room for so many bytes that others
+    /// do not need.
+    pub(super) fn spare(&self, bytes: u64) -> Result<()> {
+        if self.free() >= EASED + bytes {
+            Ok(())
+        } else {
+            Err(Error::Full)
+        }
+    }
+
     /// Makes sure that a write finds room, with the reserve if it must be.
     pub(super) fn claim(&self, partition: &dyn Partition, bytes: u64) -> Result<()> {
         if self.has_room(partition, bytes)? {

@@ -20,6 +20,7 @@ use super::{
     kv::Partition,
     piece,
     retain::Gone,
+    rewrite::Rewrites,
     room::Reserve,
     row::{DeliveryRow, EventRow},
     tail::LogTail,
@@ -58,6 +59,8 @@ pub(super) struct State {
     /// What retention removed.
     pub(super) gone: Mutex<Gone>,
     pub(super) untimed: Mutex<Untimed>,
+    /// Days that something was taken out of, to be written anew.
+    pub(super) rewrites: Arc<Rewrites>,
     /// A copy into this store that is not finished.
     pub(super) copying: Mutex<Option<Copying>>,
     /// The last commit that was announced.
@@ -89,19 +92,29 @@ impl State {
         let mut event = row.event;
         match view {
             View::Basic => event.payload.data = Bytes::new(),
-            View::Full if row.apart => event.payload.data = self.body(event.id)?,
+            View::Full if row.apart => match self.body(event.id)? {
+                Some(body) => event.payload.data = body,
+                None => return self.erased_meanwhile(&event),
+            },
             View::Full => {}
         }
         Ok(event)
     }
 
-    fn body(&self, id: EventId) -> Result<Bytes> {
-        let key = key::body(id);
+    fn body(&self, id: EventId) -> Result<Option<Bytes>> {
         let body = match self.days.get(Day::of_event(id))? {
-            Some(partition) => piece::get(&*partition, &key)?,
+            Some(partition) => piece::get(&*partition, &key::body(id))?,
             None => None,
         };
-        body.map(Bytes::from).ok_or_else(|| piece::malformed(&key))
+        Ok(body.map(Bytes::from))
+    }
+
+    /// An event whose payload is gone since its row was read.
+    fn erased_meanwhile(&self, event: &Event) -> Result<Event> {
+        let row = self.event_row(&event.tenant, event.id)?;
+        row.map(|row| row.event)
+            .filter(Event::is_erased)
+            .ok_or_else(|| piece::malformed(&key::body(event.id)))
     }
 
     /// The whole value of a key whose `first` piece was read.

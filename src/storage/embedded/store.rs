@@ -1,7 +1,7 @@
 //! The store as its callers hold it: the way to the committer, and the one
 //! place where reads leave the async threads.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -31,6 +31,14 @@ impl Store {
             state,
             writes: Mutex::new(Some(writes)),
             ended,
+        }
+    }
+
+    /// Has days written anew where that is due, for as long as the store is open.
+    pub(super) fn keep_rewriting(&self) -> io::Result<()> {
+        match &*self.writes.lock() {
+            Some(writes) => Arc::clone(&self.state.rewrites).drive(writes.downgrade()),
+            None => Ok(()),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use tokio::sync::oneshot;
 
-use super::{accept::Accepting, change::CatalogChange, day::Day};
+use super::{accept::Accepting, change::CatalogChange, day::Day, erase::Erasing};
 use crate::{
     domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
-    storage::{Accepted, AttemptRecord, Copying, Created, DeliveryChange, Removed, Result, Stored},
+    storage::{
+        Accepted, AttemptRecord, Copying, Created, DeliveryChange, Erased, Removed, Result, Stored,
+    },
 };
 
 /// Where the answer to a write goes.
@@ -23,6 +25,11 @@ pub(super) enum Write {
     CancelPending(CancelPending, Reply<usize>),
     /// Days that ended before this one begins, to be removed.
     Remove(Day, Reply<Removed>),
+    /// Events to be erased.
+    Erase(Erasing, Reply<Erased>),
+    /// A piece of a day that something was taken out of, to be written anew.
+    /// Answers whether there is more of it.
+    Rewrite(Reply<bool>),
     /// A change of a subscription.
     Catalog(CatalogChange, Reply<Created>),
     /// A piece of another store.
@@ -55,6 +62,8 @@ impl Write {
             Self::Change(..) => Some(1),
             Self::CancelPending(..)
             | Self::Remove(..)
+            | Self::Erase(..)
+            | Self::Rewrite(..)
             | Self::Catalog(..)
             | Self::Import(..)
             | Self::NoteCopy(..) => None,

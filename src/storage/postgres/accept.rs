@@ -30,7 +30,7 @@ use crate::{
         AcceptEvents, Accepted, Error, Hint, Ingest, Result,
         day::Day,
         idempotency::{self, Keyed, forgotten_before},
-        row::{ContentDigest, IdempotencyRow},
+        row::IdempotencyRow,
     },
 };
 
@@ -81,11 +81,7 @@ impl Ingest for Store {
         let keys = call.events.iter().map(|routed| {
             let event = &routed.event;
             let row = |name: &String| {
-                let row = IdempotencyRow {
-                    first: event.id,
-                    content: ContentDigest::of(event),
-                    delivery_count: count(routed.subscriptions.len()),
-                };
+                let row = IdempotencyRow::of(event, routed.subscriptions.len());
                 ((event.tenant.clone(), name.clone()), row)
             };
             event.idempotency_key.as_ref().map(row)

@@ -7,11 +7,11 @@ use super::{
     days,
     error::{from_pg, is_no_table},
     log::IS_LIVE,
-    row::{self, DELIVERY, from_count, from_delivery, from_subscription, from_time},
+    row::{self, DELIVERY, from_count, from_delivery, from_event, from_subscription, from_time},
     state::State,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, TenantId, Timestamp},
+    domain::{Delivery, DeliveryId, NotChangeable, TenantId, Timestamp},
     storage::{DeliveryChange, Error, Hint, Rescheduled, Resource, Result, day::Day, row::code},
 };
 
@@ -31,21 +31,28 @@ impl State {
         let changed = self.change(&mut client, tenant, id, change, now).await;
         let changed = changed.inspect_err(|error| self.note(error))?;
         self.note_written();
-        let subscription_id = changed.subscription_id;
-        if self.ownership.owns(subscription_id) {
-            let rescheduled = Rescheduled {
-                delivery_id: id,
-                subscription_id,
-                due: changed.due,
-            };
+        self.tell_rescheduled(std::slice::from_ref(&changed));
+        Ok(changed)
+    }
+
+    /// Tells the owners of queues that deliveries in them were changed.
+    pub(super) fn tell_rescheduled(&self, changed: &[Delivery]) {
+        let is_own = |delivery: &&Delivery| self.ownership.owns(delivery.subscription_id);
+        let (own, foreign): (Vec<_>, Vec<_>) = changed.iter().partition(is_own);
+        if !own.is_empty() {
+            let rescheduled = own.into_iter().map(|delivery| Rescheduled {
+                delivery_id: delivery.id,
+                subscription_id: delivery.subscription_id,
+                due: delivery.due,
+            });
             self.announce(Hint {
-                rescheduled: vec![rescheduled],
+                rescheduled: rescheduled.collect(),
                 ..Hint::default()
             });
-        } else {
+        }
+        if !foreign.is_empty() {
             self.nudge.tell();
         }
-        Ok(changed)
     }
 
     /// The row is locked, so an attempt that ends meanwhile is recorded before
@@ -68,14 +75,15 @@ impl State {
         if change == DeliveryChange::Retry && !row.get::<_, bool>("is_live") {
             return Err(Error::NotFound(Resource::Subscription(subscription)));
         }
+        // Whoever erases the event locks its deliveries, too, once it is erased.
+        if change == DeliveryChange::Retry && is_erased(&transaction, tenant, id).await? {
+            return Err(NotChangeable::PayloadErased.into());
+        }
         let after = match change {
             DeliveryChange::Retry => before.retried(now)?,
             DeliveryChange::Cancel => before.cancelled(now)?,
         };
-        update(&transaction, &after).await?;
-        if was_due != after.due {
-            requeue(&transaction, &after, was_due).await?;
-        }
+        put(&transaction, &after, was_due).await?;
         transaction.commit().await.map_err(from_pg)?;
         Ok(after)
     }
@@ -105,6 +113,36 @@ async fn locked(
         Err(error) if is_no_table(&error) => Ok(None),
         row => row.map_err(from_pg),
     }
+}
+
+/// Whether the event of a delivery is erased.
+async fn is_erased(
+    transaction: &Transaction<'_>,
+    tenant: &TenantId,
+    id: DeliveryId,
+) -> Result<bool> {
+    let table = days::name("event", Day::of_delivery(id));
+    let sql =
+        format!("SELECT FROM {table} WHERE tenant = $1 AND id = $2 AND erase_time IS NOT NULL");
+    let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
+    let event = from_event(id.event_id());
+    let row = transaction
+        .query_opt(&statement, &[&tenant.as_str(), &event])
+        .await;
+    Ok(row.map_err(from_pg)?.is_some())
+}
+
+/// Writes a delivery that is locked, and moves it in its queue from where it was.
+pub(super) async fn put(
+    transaction: &Transaction<'_>,
+    delivery: &Delivery,
+    was_due: Option<Timestamp>,
+) -> Result<()> {
+    update(transaction, delivery).await?;
+    if was_due != delivery.due {
+        requeue(transaction, delivery, was_due).await?;
+    }
+    Ok(())
 }
 
 async fn update(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {

@@ -37,6 +37,7 @@ impl State {
                 ..of_day(&transaction, day).await?
             };
             totals.events += counts.events;
+            totals.erased += counts.erased;
             totals.deliveries += counts.deliveries;
             totals.attempts += counts.attempts;
             totals.idempotency_keys += counts.idempotency_keys;
@@ -79,13 +80,22 @@ async fn of_day(transaction: &Transaction<'_>, day: Day) -> Result<DayCounts> {
     let counts = tables
         .each_ref()
         .map(|table| format!("(SELECT count(*) FROM {table})"));
+    let erased = format!(
+        "(SELECT count(erase_time) FROM {})",
+        days::name("event", day)
+    );
     let sizes = tables.map(|table| format!("pg_total_relation_size('{table}')"));
-    let sql = format!("SELECT {}, {}", counts.join(", "), sizes.join(" + "));
+    let sql = format!(
+        "SELECT {}, {}, {erased}",
+        counts.join(", "),
+        sizes.join(" + ")
+    );
     let row = transaction.query_one(&sql, &[]).await.map_err(from_pg)?;
     let number = |column: usize| row.get::<_, i64>(column).unsigned_abs();
     Ok(DayCounts {
         day: day.start(),
         events: number(0),
+        erased: number(5),
         deliveries: number(1),
         due: 0,
         attempts: number(2),

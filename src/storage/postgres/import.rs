@@ -101,10 +101,10 @@ async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>) -> Result<()> {
 async fn events(transaction: &Transaction<'_>, day: Day, rows: &DayRows<'_>) -> Result<()> {
     let (event, idempotency) = (days::name("event", day), days::name("idempotency", day));
     let sql = format!(
-        "INSERT INTO {event} (tenant, id, content, body)
-         SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::bytea[])
-         ON CONFLICT (tenant, id) DO UPDATE SET
-             content = excluded.content, body = excluded.body"
+        "INSERT INTO {event} (tenant, id, content, body, erase_time)
+         SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bigint[])
+         ON CONFLICT (tenant, id) DO UPDATE SET content = excluded.content,
+             body = excluded.body, erase_time = excluded.erase_time"
     );
     run(transaction, &sql, &rows.events().parameters()).await?;
     let sql = format!(

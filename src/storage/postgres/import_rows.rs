@@ -16,7 +16,7 @@ use crate::{
         LogPosition, Stored,
         day::Day,
         row::{
-            ContentDigest, EventRow, INLINE, IdempotencyRow, code, write_attempt, write_request,
+            EventRow, INLINE, IdempotencyRow, code, write_attempt, write_request,
             write_subscription,
         },
     },
@@ -137,6 +137,7 @@ impl DayRows<'_> {
             column(self.events.keys().copied()),
             column(all().map(|(event, to)| EventRow::write(event, to))),
             column(all().map(|(event, _)| body(event))),
+            column(all().map(|(event, _)| event.erase_time.map(from_time))),
         ])
     }
 
@@ -150,7 +151,7 @@ impl DayRows<'_> {
             column(all().map(|(event, ..)| event.tenant.as_str())),
             column(all().map(|(.., name)| name.as_bytes())),
             column(all().map(|(event, ..)| from_event(event.id))),
-            column(all().map(|(event, to, _)| key_row(event, to).write())),
+            column(all().map(|(event, to, _)| IdempotencyRow::of(event, to.len()).write())),
         ])
     }
 
@@ -238,13 +239,4 @@ fn column<'a, T: ToSql + Sync + Send + 'a>(
 fn body(event: &Event) -> Option<&[u8]> {
     let data = &*event.payload.data;
     (data.len() > INLINE).then_some(data)
-}
-
-/// What is known of the idempotency key of an event.
-fn key_row(event: &Event, subscriptions: &[SubscriptionId]) -> IdempotencyRow {
-    IdempotencyRow {
-        first: event.id,
-        content: ContentDigest::of(event),
-        delivery_count: u32::try_from(subscriptions.len()).unwrap_or(u32::MAX),
-    }
 }

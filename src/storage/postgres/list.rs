@@ -209,8 +209,8 @@ fn basic(passed: Passed) -> Event {
     event
 }
 
-/// The events with their payloads. One whose payload is gone was removed just
-/// now, and is left out.
+/// The events with their payloads. One whose payload is gone was removed or
+/// erased just now, and is left out.
 async fn full(client: &Connection, tenant: &TenantId, passed: Vec<Passed>) -> Result<Vec<Event>> {
     let apart = passed.iter().filter(|passed| passed.row.apart);
     let apart: Vec<_> = apart

@@ -15,6 +15,7 @@ mod claim;
 mod connect;
 mod counts;
 mod days;
+mod erase;
 mod error;
 mod export;
 mod group;

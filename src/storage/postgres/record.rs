@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     days::name,
+    erase,
     error::{again, from_pg, is_no_table},
     group::{Intake, Reply},
     record_rows::Rows,
@@ -144,7 +145,13 @@ async fn write_rows(
         Err(error) => Err(error),
     };
     match written {
-        Ok(row) if row.get::<_, bool>("held") => Ok(()),
+        Ok(row) if row.get::<_, bool>("held") => {
+            // Their event may be erased by now, which cancelled the delivery.
+            match row.get::<_, Option<Vec<Uuid>>>("late") {
+                Some(late) => erase::late(&client, day, &late).await,
+                None => Ok(()),
+            }
+        }
         Ok(_) => Err(Error::LeaseLost),
         Err(error) if is_no_table(&error) => {
             state.days.forget(day);
@@ -198,6 +205,7 @@ fn statement(day: Day) -> String {
                  m.delivery, m.id, $13, m.due, m.content
              FROM moved m
          )
-         SELECT EXISTS (SELECT FROM held) AS held"
+         SELECT EXISTS (SELECT FROM held) AS held,
+             (SELECT array_agg(m.delivery) FROM moved m WHERE NOT m.decides) AS late"
     )
 }

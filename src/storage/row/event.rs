@@ -17,6 +17,7 @@ pub(in crate::storage) const INLINE: usize = 1_024;
 
 const APART: u8 = 0;
 const WITHIN: u8 = 1;
+const ERASED: u8 = 2;
 
 /// An event as it is stored under its tenant and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,9 @@ impl EventRow {
         for subscription in subscriptions {
             row.raw(&subscription.to_bytes());
         }
-        if event.payload.data.len() <= INLINE {
+        if let Some(time) = event.erase_time {
+            row.byte(ERASED).time(time);
+        } else if event.payload.data.len() <= INLINE {
             row.byte(WITHIN).raw(&event.payload.data);
         } else {
             row.byte(APART);
@@ -78,9 +81,10 @@ impl EventRow {
         for _ in 0..row.long()? {
             subscriptions.push(SubscriptionId::from_bytes(row.array()?));
         }
-        let apart = match row.byte()? {
-            APART => true,
-            WITHIN => false,
+        let (apart, erase_time) = match row.byte()? {
+            APART => (true, None),
+            WITHIN => (false, None),
+            ERASED => (false, Some(row.time()?)),
             _ => return Err(Malformed),
         };
         let event = Event {
@@ -96,6 +100,7 @@ impl EventRow {
             attributes: Attributes::new(attributes).map_err(|_| Malformed)?,
             deliver_after,
             create_time,
+            erase_time,
         };
         Ok(Self {
             event,

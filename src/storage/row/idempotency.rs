@@ -8,6 +8,8 @@ use crate::{
 };
 
 const VERSION: u8 = 1;
+/// Of an event whose payload was erased.
+const ERASED: u8 = 2;
 
 /// Stands for an event's type and payload: two events of one digest are
 /// [`Event::is_repeated_by`] each other.
@@ -34,26 +36,50 @@ impl ContentDigest {
 pub(in crate::storage) struct IdempotencyRow {
     /// The event that used it first.
     pub(in crate::storage) first: EventId,
-    /// What that event was.
-    pub(in crate::storage) content: ContentDigest,
+    /// What that event was; unknown once it is erased.
+    pub(in crate::storage) content: Option<ContentDigest>,
     /// How many deliveries it has.
     pub(in crate::storage) delivery_count: u32,
 }
 
 impl IdempotencyRow {
+    /// What is stored under the key of an event with so many deliveries.
+    pub(in crate::storage) fn of(event: &Event, deliveries: usize) -> Self {
+        Self {
+            first: event.id,
+            content: (!event.is_erased()).then(|| ContentDigest::of(event)),
+            delivery_count: u32::try_from(deliveries).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether the event of the other row repeats this one's. Of one that was
+    /// erased nobody can tell, and its key alone counts.
+    pub(in crate::storage) fn is_repeated_by(&self, other: &Self) -> bool {
+        self.content.is_none() || self.content == other.content
+    }
+
     pub(in crate::storage) fn write(&self) -> Vec<u8> {
-        let mut row = Writer::new(VERSION);
-        row.raw(&self.first.to_bytes())
-            .raw(&self.content.0)
-            .number(self.delivery_count);
+        let mut row = Writer::new(self.content.map_or(ERASED, |_| VERSION));
+        row.raw(&self.first.to_bytes());
+        if let Some(ContentDigest(digest)) = &self.content {
+            row.raw(digest);
+        }
+        row.number(self.delivery_count);
         row.finish()
     }
 
     pub(in crate::storage) fn read(row: &[u8]) -> Read<Self> {
-        let mut row = Reader::new(row, VERSION)?;
+        let is_erased = row.first() == Some(&ERASED);
+        let mut row = Reader::new(row, if is_erased { ERASED } else { VERSION })?;
+        let first = EventId::from_bytes(row.array()?);
+        let content = if is_erased {
+            None
+        } else {
+            Some(ContentDigest(row.array()?))
+        };
         let read = Self {
-            first: EventId::from_bytes(row.array()?),
-            content: ContentDigest(row.array()?),
+            first,
+            content,
             delivery_count: row.number()?,
         };
         row.finish().map(|()| read)

@@ -16,5 +16,5 @@ pub(super) use attempt::{read_attempt, read_recorded, write_attempt, write_recor
 pub(super) use copying::{read_copying, write_copying};
 pub(super) use delivery::DeliveryRow;
 pub(super) use event::{EventRow, INLINE};
-pub(super) use idempotency::{ContentDigest, IdempotencyRow};
+pub(super) use idempotency::IdempotencyRow;
 pub(super) use subscription::{read_request, read_subscription, write_request, write_subscription};

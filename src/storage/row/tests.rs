@@ -159,13 +159,21 @@ fn a_copy_keeps_its_bytes() {
 
 #[test]
 fn an_idempotency_key_keeps_its_bytes() {
-    let row = IdempotencyRow {
-        first: event().id,
-        content: ContentDigest::of(&event()),
-        delivery_count: 1,
-    };
+    let row = IdempotencyRow::of(&event(), 1);
     insta::assert_snapshot!(hex(&row.write()), @"01018d0c904d7b70008000000000000000070f6f77876d2e4f424894229aaae60d01");
     assert_eq!(IdempotencyRow::read(&row.write()).unwrap(), row);
+    let row = IdempotencyRow::of(&event().erased(TIME), 1);
+    insta::assert_snapshot!(hex(&row.write()), @"02018d0c904d7b7000800000000000000001");
+    assert_eq!(IdempotencyRow::read(&row.write()).unwrap(), row);
+}
+
+#[test]
+fn an_erased_event_keeps_its_bytes() {
+    let erased = event().erased(TIME);
+    let row = EventRow::write(&erased, &[sub()]);
+    insta::assert_snapshot!(hex(&row), @"01c0d4ba9d91df83030180897a0d6f726465722e736869707065640001036b65790000011111111111111111111111111111111102c0d4ba9d91df8303");
+    let read = EventRow::read(TenantId::default(), erased.id, &row).unwrap();
+    assert_eq!((read.event, read.apart), (erased, false));
 }
 
 /// A subscription as the first version wrote it.

@@ -135,6 +135,7 @@ impl House {
                 ordering_key: None,
                 attributes: Attributes::default(),
                 deliver_after: Some(now.after(delay)),
+                erase_time: None,
                 create_time: now,
             };
             ids.push(DeliveryId::new(event.id, 0));

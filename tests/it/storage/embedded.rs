@@ -1,5 +1,7 @@
 //! The suite on the embedded engine, over each of its adapters.
 
+mod erased;
+
 use std::{fs, path::Path, sync::Arc};
 
 use async_trait::async_trait;

@@ -84,6 +84,9 @@ impl Notes {
             Tag::FirstDay => {
                 number(first)?;
             }
+            Tag::Rewrite => {
+                number(&key[1..])?;
+            }
             Tag::Gone => self.gone = Gone::read(catalog).ok()?,
             Tag::Untimed => {
                 Untimed::read(catalog).ok()?;

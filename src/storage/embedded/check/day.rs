@@ -13,7 +13,7 @@ use crate::{
             key::{self, Tag},
             kv::{Order, Partition, Step},
             piece, rest,
-            row::{ContentDigest, DeliveryRow, EventRow, IdempotencyRow, read_attempt},
+            row::{DeliveryRow, EventRow, IdempotencyRow, read_attempt},
             tally::Tally,
         },
     },
@@ -136,6 +136,7 @@ impl<'a> DayAudit<'a> {
         let id = EventId::from_bytes(id.try_into().ok()?);
         let row = piece::join(self.partition, key, first).ok()?;
         let row = EventRow::read(tenant, id, &row).ok()?;
+        self.totals().erased += u64::from(row.event.is_erased());
         if Day::of_event(id) != self.day {
             self.find(format!("event {id} is of another day"));
         }
@@ -302,8 +303,7 @@ impl<'a> DayAudit<'a> {
             found.event.payload.data = body.into();
         }
         let same = found.event.idempotency_key.as_deref() == Some(name)
-            && ContentDigest::of(&found.event) == row.content
-            && u32::try_from(found.subscriptions.len()) == Ok(row.delivery_count);
+            && IdempotencyRow::of(&found.event, found.subscriptions.len()) == row;
         if !same {
             self.find(format!(
                 "an idempotency key names event {id}, which is another"

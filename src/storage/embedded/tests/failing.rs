@@ -44,6 +44,10 @@ impl Space for FailingSpace {
         self.space.list()
     }
 
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.space.rename(from, to)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.space.remove(name)
     }

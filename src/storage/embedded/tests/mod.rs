@@ -8,4 +8,5 @@ mod failing;
 mod lists;
 mod opening;
 mod retention;
+mod rewrite;
 mod support;

@@ -14,10 +14,10 @@ use crate::{
             connect::Connection,
             days::name,
             error::from_pg,
-            row::{from_delivery, to_delivery_id, to_event_id, to_tenant},
+            row::{from_delivery, to_delivery_id, to_event_id, to_tenant, to_time},
             scan::Scan,
         },
-        row::{ContentDigest, EventRow, IdempotencyRow},
+        row::{EventRow, IdempotencyRow},
     },
 };
 
@@ -49,7 +49,7 @@ impl<'a> Events<'a> {
 
     pub(super) async fn audit(mut self) -> Result<()> {
         let scan = Scan {
-            columns: "tenant, id, content, body",
+            columns: "tenant, id, content, body, erase_time",
             table: &name("event", self.day),
             filter: "true",
             key: &["tenant", "id"],
@@ -83,6 +83,11 @@ impl<'a> Events<'a> {
             (true, false) => self.report.find(format!("event {id} has lost its payload")),
             (false, true) => self.report.find(format!("event {id} has two payloads")),
             _ => {}
+        }
+        let erased = row.get::<_, Option<i64>>("erase_time").map(to_time);
+        self.report.checked.totals.erased += u64::from(erased.is_some());
+        if erased != read.event.erase_time {
+            self.report.find(format!("event {id} is erased or not"));
         }
         if let Some(key) = read.event.idempotency_key {
             self.keys.0.push(read.event.tenant.as_str().to_owned());
@@ -204,9 +209,7 @@ impl<'a> Keys<'a> {
             found.event.payload.data = body.into();
         }
         let same = found.event.idempotency_key.as_deref().map(str::as_bytes) == Some(name)
-            && key.first == id
-            && key.content == ContentDigest::of(&found.event)
-            && u32::try_from(found.subscriptions.len()) == Ok(key.delivery_count);
+            && IdempotencyRow::of(&found.event, found.subscriptions.len()) == key;
         if !same {
             let what = format!("an idempotency key names event {id}, which is another");
             self.report.find(what);

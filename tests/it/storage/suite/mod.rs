@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod attempts;
 pub mod catalog;
+pub mod erasure;
 pub mod lists;
 pub mod queue;
 pub mod retention;
@@ -55,6 +56,16 @@ macro_rules! run_suite {
                 a_subscription_changes_only_from_the_version_that_was_read,
                 a_deleted_subscription_is_gone_and_its_deliveries_read_as_cancelled,
                 subscriptions_list_newest_first,
+            }
+            erasure {
+                an_erased_event_keeps_its_skeleton_and_nothing_else,
+                nothing_that_was_erased_is_sent_again,
+                an_attempt_under_way_while_its_event_is_erased_is_logged_without_content,
+                a_subscription_is_erased_with_what_it_alone_got,
+                a_time_range_is_erased_over_the_days_and_no_further,
+                what_is_not_there_or_anothers_is_not_erased,
+                the_key_of_an_erased_event_is_still_remembered,
+                a_copy_is_erased_where_its_source_is,
             }
             lists {
                 deliveries_list_newest_first_by_every_way,
