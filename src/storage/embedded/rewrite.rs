@@ -136,6 +136,8 @@ impl Committer {
         let is_news = |day: &&Day| !self.state.rewrites.contains(**day);
         for day in days.iter().filter(is_news) {
             batch.put(key::rewrite(*day), Vec::new());
+            // It may name what is about to go.
+            batch.remove(key::witness(*day));
         }
         if !batch.is_empty() {
             self.commit_catalog(batch)?;
