@@ -6,6 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config::TenantPeriods,
     domain::{Clock, Timestamp},
     storage::Engine,
 };
@@ -14,11 +15,13 @@ use crate::{
 /// was kept for a pending delivery may go at any time.
 const EVERY: Duration = Duration::from_mins(10);
 
-/// Keeps what is younger than `retention`, until it is told to stop.
+/// Keeps what is younger than `retention`, and of some tenants what is younger
+/// than theirs, until it is told to stop.
 pub(super) async fn keep(
     store: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     retention: Duration,
+    tenants: TenantPeriods,
     stop: CancellationToken,
 ) {
     let mut ticks = interval(EVERY);
@@ -38,6 +41,20 @@ pub(super) async fn keep(
             ),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "could not remove what expired"),
+        }
+        for (tenant, retention) in &tenants {
+            let before = clock.now().since(Timestamp::MIN.after(*retention));
+            let removed = store.remove_of_tenant(tenant, Timestamp::MIN.after(before));
+            match removed.await {
+                Ok(removed) if removed.events > 0 => tracing::info!(
+                    %tenant,
+                    events = removed.events,
+                    kept = removed.kept,
+                    "removed what expired of a tenant"
+                ),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%tenant, %error, "could not remove what expired"),
+            }
         }
     }
 }

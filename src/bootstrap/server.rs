@@ -95,6 +95,7 @@ impl Server {
             store.clone(),
             clock.clone(),
             config.storage.retention,
+            config.storage.tenant_retention.clone(),
             draining.clone(),
         ));
         let control = Arc::new(Control::new(store.clone(), clock, random, limits));

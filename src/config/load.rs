@@ -196,6 +196,14 @@ impl Layers {
         let too_large = limits.max_batch_size < limits.max_payload_size;
         let no_url = is_shared && storage.url.is_empty();
         let no_use = !is_shared && !storage.url.is_empty();
+        let longest = storage.tenant_retention.values().max();
+        let too_long = longest.is_some_and(|longest| *longest > storage.retention);
+        if too_long {
+            self.conflict(
+                &["storage.retention", "storage.tenant_retention"],
+                "storage.tenant_retention must be at most storage.retention for every tenant",
+            );
+        }
         if too_large {
             self.conflict(
                 &["limits.max_payload_size", "limits.max_batch_size"],

@@ -10,6 +10,7 @@ mod secret;
 mod section;
 mod sections;
 mod show;
+mod tenants;
 mod units;
 
 pub use error::{Error, Source};
@@ -19,3 +20,4 @@ pub use secret::DatabaseUrl;
 pub use section::{Key, Section};
 pub use sections::{Config, Delivery, Limits, Log, Server, Shutdown, Storage};
 pub use show::{effective, reference};
+pub use tenants::TenantPeriods;

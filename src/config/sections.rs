@@ -11,6 +11,7 @@ use super::{
     format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
     secret::Database,
     section::section,
+    tenants::{ByTenant, TenantPeriods},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
 
@@ -95,6 +96,11 @@ section! {
         /// still pending is kept until that is settled. At least a day more
         /// than the longest retry schedule.
         retention: Duration as Period<{ 29 * DAY }, { 3_650 * DAY }> = Duration::from_hours(30 * 24),
+        /// Tenants whose events are kept for less than that, each with how long;
+        /// at least as long as idempotency keys are remembered. An event with a
+        /// pending delivery is kept until that is settled. Not longer than
+        /// `retention`.
+        tenant_retention: TenantPeriods as ByTenant<{ 7 * DAY }, { 3_650 * DAY }> = TenantPeriods::new(),
     }
 }
 

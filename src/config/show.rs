@@ -98,6 +98,7 @@ mod tests {
         connections = 16  # default
         lease = "10s"  # default
         retention = "30d"  # default
+        tenant_retention = ""  # default
 
         [limits]
         max_payload_size = "256KiB"  # default

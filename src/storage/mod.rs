@@ -36,7 +36,7 @@ pub use page::{BadToken, Cursor, Page, PageRequest, Token};
 pub use queue::{
     AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
 };
-pub use retain::{Removed, Retention};
+pub use retain::{Removed, RemovedEvents, Retention};
 pub use transfer::{
     Chunk, ChunkSize, Copying, Counts, DayCounts, Occupancy, Stored, Totals, Transfer,
 };

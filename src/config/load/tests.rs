@@ -55,6 +55,25 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
+fn a_tenant_is_kept_no_longer_than_all_of_them() {
+    let text = "[storage]\ntenant_retention = 'acme=7d,globex=40d'";
+    let loaded = resolve(
+        Some(&file(&format!("{text}\nretention = '40d'"))),
+        &[variable("HOME", "/")],
+        &[],
+    );
+    let periods = loaded.unwrap().config.storage.tenant_retention;
+    let periods: Vec<_> = periods
+        .values()
+        .map(|period| period.as_secs() / 86_400)
+        .collect();
+    assert_eq!(periods, [7, 40]);
+    let error = resolve(Some(&file(text)), &[variable("HOME", "/")], &[]).unwrap_err();
+    let told = "storage.tenant_retention must be at most storage.retention for every tenant";
+    assert!(error.to_string().contains(told), "{error}");
+}
+
+#[test]
 fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     let flag = Flag {
         text: "localhost".to_owned(),

@@ -93,6 +93,10 @@ impl Committer {
                 let answer = self.erase(&call);
                 respond(reply, answer);
             }
+            Write::Forget(call, reply) => {
+                let answer = self.forget_events(&call);
+                respond(reply, answer);
+            }
             Write::Rewrite(reply) => {
                 let answer = self.rewrite();
                 respond(reply, answer);
@@ -370,6 +374,7 @@ fn stage(
         Write::CancelPending(..)
         | Write::Remove(..)
         | Write::Erase(..)
+        | Write::Forget(..)
         | Write::Rewrite(..)
         | Write::Catalog(..)
         | Write::Import(..)

@@ -62,7 +62,7 @@ impl Erase for Store {
 
 impl State {
     /// The next events that an erasure is about, and where to go on.
-    fn erasable(
+    pub(super) fn erasable(
         &self,
         tenant: &TenantId,
         what: Erasure,

@@ -269,6 +269,10 @@ impl<'a> Group<'a> {
         }
     }
 
+    pub(super) fn state(&self) -> &'a State {
+        self.state
+    }
+
     /// What is written to a day.
     pub(super) fn batch(&mut self, day: Day) -> &mut Batch {
         self.batches.entry(day).or_default()

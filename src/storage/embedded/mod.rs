@@ -18,6 +18,7 @@ mod erase;
 mod export;
 mod fjall;
 mod folder;
+mod forget;
 mod group;
 mod import;
 mod index;

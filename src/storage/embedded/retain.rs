@@ -16,8 +16,8 @@ use super::{
     write::Write,
 };
 use crate::{
-    domain::Timestamp,
-    storage::{LogPosition, Removed, Result, Retention},
+    domain::{TenantId, Timestamp},
+    storage::{LogPosition, Removed, RemovedEvents, Result, Retention},
 };
 
 #[async_trait]
@@ -25,6 +25,14 @@ impl Retention for Store {
     async fn remove_expired(&self, before: Timestamp) -> Result<Removed> {
         let before = Day::of(before);
         self.write(|reply| Write::Remove(before, reply)).await
+    }
+
+    async fn remove_of_tenant(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+    ) -> Result<RemovedEvents> {
+        self.forget_events(tenant, Day::of(before)).await
     }
 }
 

@@ -25,8 +25,8 @@ use crate::storage::{Error, Result};
 /// How many bytes are copied between two other writes.
 const PIECE: u64 = 256 * 1024;
 
-/// How often is looked whether the store is still open.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long nothing more is taken out of a day before it is written anew.
+const QUIET: Duration = Duration::from_secs(1);
 /// Pause before one that could not be is tried again.
 const PAUSE: Duration = Duration::from_mins(1);
 
@@ -70,8 +70,8 @@ impl Rewrites {
                 if !self.wait() {
                     continue;
                 }
-                match ask(&writes) {
-                    Ok(_) => {}
+                match write_anew(&writes) {
+                    Ok(()) => {}
                     Err(Error::Closed(_)) => return,
                     Err(error) => {
                         tracing::warn!(%error, "a day could not be written anew yet");
@@ -86,13 +86,16 @@ impl Rewrites {
             .map(drop)
     }
 
-    /// Waits for a day, but not for long; whether there is one.
+    /// Waits until no more days are added for a while; whether there is one. A
+    /// day that something is still taken out of would be begun again and again.
     fn wait(&self) -> bool {
         let mut days = self.days.lock();
-        if days.is_empty() {
-            self.added.wait_for(&mut days, LOOK);
-        }
+        while !self.added.wait_for(&mut days, QUIET).timed_out() {}
         !days.is_empty()
+    }
+
+    fn contains(&self, day: Day) -> bool {
+        self.days.lock().contains(&day)
     }
 
     fn first(&self) -> Option<Day> {
@@ -109,16 +112,19 @@ impl Rewrites {
     }
 }
 
-/// Has a piece copied; tells whether there is more.
-fn ask(writes: &WeakSender<Write>) -> Result<bool> {
+/// Has days copied, piece by piece, until there is none that is noted.
+fn write_anew(writes: &WeakSender<Write>) -> Result<()> {
     let closed = || Error::Closed("it is closing".to_owned());
-    let (reply, answer) = oneshot::channel();
-    let sent = writes
-        .upgrade()
-        .ok_or_else(closed)?
-        .blocking_send(Write::Rewrite(reply));
-    sent.map_err(|_| closed())?;
-    answer.blocking_recv().map_err(|_| closed())?
+    loop {
+        let (reply, answer) = oneshot::channel();
+        let writes = writes.upgrade().ok_or_else(closed)?;
+        let sent = writes.blocking_send(Write::Rewrite(reply));
+        drop(writes);
+        sent.map_err(|_| closed())?;
+        if !answer.blocking_recv().map_err(|_| closed())?? {
+            return Ok(());
+        }
+    }
 }
 
 impl Committer {
@@ -127,8 +133,11 @@ impl Committer {
     pub(super) fn note_rewrites(&mut self, days: BTreeSet<Day>) -> Result<()> {
         self.rewrite.take_if(|rewrite| days.contains(&rewrite.day));
         let mut batch = Batch::default();
-        for day in &days {
+        let is_news = |day: &&Day| !self.state.rewrites.contains(**day);
+        for day in days.iter().filter(is_news) {
             batch.put(key::rewrite(*day), Vec::new());
+            // It may name what is about to go.
+            batch.remove(key::witness(*day));
         }
         if !batch.is_empty() {
             self.commit_catalog(batch)?;

@@ -2,11 +2,14 @@
 
 use tokio::sync::oneshot;
 
-use super::{accept::Accepting, change::CatalogChange, day::Day, erase::Erasing};
+use super::{
+    accept::Accepting, change::CatalogChange, day::Day, erase::Erasing, forget::Forgetting,
+};
 use crate::{
     domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
     storage::{
-        Accepted, AttemptRecord, Copying, Created, DeliveryChange, Erased, Removed, Result, Stored,
+        Accepted, AttemptRecord, Copying, Created, DeliveryChange, Erased, Removed, RemovedEvents,
+        Result, Stored,
     },
 };
 
@@ -27,6 +30,8 @@ pub(super) enum Write {
     Remove(Day, Reply<Removed>),
     /// Events to be erased.
     Erase(Erasing, Reply<Erased>),
+    /// Events to be removed.
+    Forget(Forgetting, Reply<RemovedEvents>),
     /// A piece of a day that something was taken out of, to be written anew.
     /// Answers whether there is more of it.
     Rewrite(Reply<bool>),
@@ -63,6 +68,7 @@ impl Write {
             Self::CancelPending(..)
             | Self::Remove(..)
             | Self::Erase(..)
+            | Self::Forget(..)
             | Self::Rewrite(..)
             | Self::Catalog(..)
             | Self::Import(..)

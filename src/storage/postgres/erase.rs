@@ -73,7 +73,7 @@ impl State {
     }
 
     /// The next events that an erasure is about, and where to go on.
-    async fn erasable(
+    pub(super) async fn erasable(
         &self,
         client: &Connection,
         tenant: &TenantId,
@@ -326,8 +326,8 @@ pub(super) async fn late(client: &Connection, day: Day, deliveries: &[Uuid]) -> 
 
 /// Makes the room of erased rows free to be written over. Who uses the tables
 /// goes on; where this fails, the database does it by itself in time.
-async fn vacuum(client: &Connection, day: Day) {
-    let tables = ["event", "attempt", "idempotency"].map(|table| days::name(table, day));
+pub(super) async fn vacuum(client: &Connection, day: Day) {
+    let tables = days::TABLES.map(|(table, _)| days::name(table, day));
     let vacuum = format!("VACUUM {}", tables.join(", "));
     // Each by itself, since a vacuum stands in no transaction.
     for statement in [
@@ -341,7 +341,7 @@ async fn vacuum(client: &Connection, day: Day) {
     }
 }
 
-fn by_day(events: Vec<EventId>) -> HashMap<Day, Vec<EventId>> {
+pub(super) fn by_day(events: Vec<EventId>) -> HashMap<Day, Vec<EventId>> {
     let mut days = HashMap::<Day, Vec<EventId>>::new();
     for id in events {
         days.entry(Day::of_event(id)).or_default().push(id);

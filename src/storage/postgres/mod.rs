@@ -18,6 +18,7 @@ mod days;
 mod erase;
 mod error;
 mod export;
+mod forget;
 mod group;
 mod import;
 mod import_rows;

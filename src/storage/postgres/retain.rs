@@ -20,8 +20,10 @@ use super::{
     store::Store,
 };
 use crate::{
-    domain::Timestamp,
-    storage::{Error, Removed, Result, Retention, day::Day, idempotency::REMEMBERED},
+    domain::{TenantId, Timestamp},
+    storage::{
+        Error, Removed, RemovedEvents, Result, Retention, day::Day, idempotency::REMEMBERED,
+    },
 };
 
 /// How long others are kept waiting for a day that somebody still uses.
@@ -31,6 +33,16 @@ const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
 impl Retention for Store {
     async fn remove_expired(&self, before: Timestamp) -> Result<Removed> {
         self.state.remove_expired(Day::of(before)).await
+    }
+
+    async fn remove_of_tenant(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+    ) -> Result<RemovedEvents> {
+        let before = Day::of(before).start();
+        let removed = self.state.forget_events(tenant, before).await;
+        removed.inspect_err(|error| self.state.note(error))
     }
 }
 

@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::{Erasure, Event, EventId},
-    storage::{Engine, Erase, Error, Health, Log, LogPosition, Purpose, Queue, Result, View},
+    storage::{
+        Engine, Erase, Error, Health, Log, LogPosition, Purpose, Queue, RemovedEvents, Result,
+        Retention, View,
+    },
 };
 
 /// The day of [`NOON`].
@@ -180,4 +183,18 @@ async fn a_day_waits_on_a_full_disk_until_there_is_room_for_a_copy() {
     disk.set_full(false);
     while store.write(Write::Rewrite).await.unwrap() {}
     assert_eq!(partitions(&disk), [format!("{DAY}.1")]);
+}
+
+#[tokio::test]
+async fn a_day_is_sound_after_the_events_of_a_tenant_went() {
+    let disk = Disk::default();
+    let store = open(&disk);
+    fill(&store).await;
+    let removed = store.remove_of_tenant(tenant(), days_after(1)).await;
+    assert_eq!(removed.unwrap(), RemovedEvents { events: 4, kept: 4 });
+    while store.write(Write::Rewrite).await.unwrap() {}
+    store.close().await;
+    drop(store);
+    assert_eq!(partitions(&disk), [format!("{DAY}.1")]);
+    assert_eq!(findings(&disk), [""; 0]);
 }

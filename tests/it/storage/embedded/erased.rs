@@ -7,13 +7,16 @@ use postrider::{
     storage::{AttemptRecord, LogPosition, View, embedded::Adapter},
 };
 
-use super::{super::build::*, Fixture, InDirectory};
+use super::{super::build::*, Fixture, InDirectory, copy};
 use crate::support::eventually;
 
 /// Bytes that are nowhere but where a test puts them.
 const PAYLOAD: &str = "the-secret-of-a-payload";
 const ANSWER: &str = "the-secret-of-an-answer";
 const OTHER: &str = "what-nobody-wants-gone";
+
+/// The day of [`NOON`].
+const DAY: &str = "2024-01-15";
 
 /// How often each of the texts stands in the files of a directory.
 fn traces(dir: &Path) -> BTreeMap<&'static str, usize> {
@@ -91,4 +94,45 @@ async fn erased_content_leaves_the_files_of_sled() {
 #[tokio::test]
 async fn erased_content_leaves_the_files_of_fjall() {
     erased_content_leaves_the_files(Adapter::Fjall).await;
+}
+
+#[tokio::test]
+async fn of_a_day_and_what_took_its_place_the_latter_is_left_after_a_crash() {
+    let mut store = InDirectory::new(Adapter::Sled).await;
+    let engine = &**store.engine();
+    subscribe(engine, 1).await;
+    let id = deliver(engine, telling(1, PAYLOAD, 0), &[1]).await;
+    store.engine.close().await;
+    let days = store.dir.path().join("data/days");
+    let old = store.dir.path().join("old");
+    fs::create_dir(&old).unwrap();
+    copy(&days.join(DAY), &old);
+    store.open().await;
+    let erased = Erasure::Event(id.event_id());
+    let erased = store.engine.erase(tenant(), erased, after(5)).await;
+    erased.unwrap();
+    let names = || {
+        let names = fs::read_dir(&days).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let anew = format!("{DAY}.1");
+    eventually("the day to be written anew", async || {
+        (names() == [anew.as_str()]).then_some(())
+    })
+    .await;
+    store.engine.close().await;
+
+    // As if the process had died before it removed the old one.
+    fs::rename(&old, days.join(DAY)).unwrap();
+    fs::create_dir(days.join(format!("{DAY}.part"))).unwrap();
+    store.open().await;
+    assert_eq!(names(), [anew.as_str()]);
+    let read = store
+        .engine
+        .event(tenant(), id.event_id(), View::Full)
+        .await;
+    assert!(read.unwrap().is_erased());
+    assert_eq!(traces(store.dir.path())[PAYLOAD], 0);
 }

@@ -86,6 +86,7 @@ macro_rules! run_suite {
             retention {
                 an_expired_day_goes_and_the_rest_stays,
                 a_day_with_a_pending_delivery_is_kept_until_it_is_settled,
+                what_expired_of_a_tenant_goes_but_what_is_due,
                 a_reader_of_the_log_is_told_of_the_attempts_it_missed,
             }
             together {

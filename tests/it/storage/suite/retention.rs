@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use postrider::{
-    domain::EventId,
-    storage::{DeliveryChange, Engine, Error, LogPosition, Removed, Resource, View},
+    domain::{Event, EventId},
+    storage::{
+        AcceptEvents, DeliveryChange, Engine, Error, LogPosition, Removed, RemovedEvents, Resource,
+        View,
+    },
 };
 
 use super::super::{
@@ -59,6 +62,65 @@ pub async fn a_day_with_a_pending_delivery_is_kept_until_it_is_settled(store: &m
     cancel.await.unwrap();
     let removed = engine.remove_expired(days_after(4)).await.unwrap();
     assert_eq!((removed.days, removed.kept), (1, 0));
+}
+
+pub async fn what_expired_of_a_tenant_goes_but_what_is_due(store: &mut dyn Fixture) {
+    subscribe(&**store.engine(), 1).await;
+    let engine = &**store.engine();
+    let keyed = Event {
+        payload: payload(vec![b'1'; 20_000]),
+        idempotency_key: Some("key-1".to_owned()),
+        ..event(1, NOON)
+    };
+    let old = deliver(engine, keyed, &[1]).await;
+    engine
+        .record_attempts(vec![succeeded(old, 1)])
+        .await
+        .unwrap();
+    let pending = deliver(engine, event(2, NOON), &[1]).await;
+    let young = delivered(engine, 3, 1).await;
+    let other = "other".parse().unwrap();
+    let foreign = Event {
+        tenant: other,
+        ..event(4, NOON)
+    };
+    let call = AcceptEvents {
+        tenant: foreign.tenant.clone(),
+        routed_at: None,
+        events: vec![routed(foreign.clone(), &[])],
+    };
+    engine.accept_events(call).await.unwrap();
+
+    let removed = engine.remove_of_tenant(tenant(), days_after(1)).await;
+    let expected = RemovedEvents { events: 1, kept: 1 };
+    assert_eq!(removed.unwrap(), expected);
+    for _ in 0..2 {
+        let engine = &**store.engine();
+        let gone = engine.event(tenant(), old.event_id(), View::Full).await;
+        assert!(matches!(gone, Err(Error::NotFound(Resource::Event(_)))));
+        let gone = engine.delivery(tenant(), old).await;
+        assert!(matches!(gone, Err(Error::NotFound(Resource::Delivery(_)))));
+        let read = engine.event(&foreign.tenant, foreign.id, View::Full).await;
+        assert_eq!(read.unwrap(), foreign);
+        engine.event(tenant(), young, View::Full).await.unwrap();
+        assert!(engine.load_work(sub(1), pending).await.unwrap().is_some());
+        let log = read_all(engine, LogPosition::default()).await;
+        let of: Vec<_> = log
+            .iter()
+            .map(|(_, it)| it.delivery_id.event_id())
+            .collect();
+        assert_eq!(of, [young]);
+        let totals = engine.counts().await.unwrap().totals;
+        let left = (totals.events, totals.deliveries, totals.attempts);
+        assert_eq!((left, totals.idempotency_keys), ((3, 2, 1), 0));
+        store.reopen().await;
+    }
+    let engine = &**store.engine();
+    let cancel = engine.change_delivery(tenant(), pending, DeliveryChange::Cancel, after(9));
+    cancel.await.unwrap();
+    let removed = engine.remove_of_tenant(tenant(), days_after(1)).await;
+    let expected = RemovedEvents { events: 1, kept: 0 };
+    assert_eq!(removed.unwrap(), expected);
 }
 
 pub async fn a_reader_of_the_log_is_told_of_the_attempts_it_missed(store: &mut dyn Fixture) {
