@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::Control,
+    control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
     storage::{Engine, Health},
@@ -60,6 +60,7 @@ pub struct Server {
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
+    replays: JoinHandle<()>,
 }
 
 impl Server {
@@ -97,6 +98,8 @@ impl Server {
             config.storage.retention,
             draining.clone(),
         ));
+        let replays = control::replay(store.clone(), clock.clone(), draining.clone());
+        let replays = tokio::spawn(replays);
         let control = Arc::new(Control::new(store.clone(), clock, random, limits));
 
         let (ready, is_ready) = watch::channel(true);
@@ -120,6 +123,7 @@ impl Server {
             grpc,
             readiness,
             retention,
+            replays,
         })
     }
 
@@ -165,9 +169,11 @@ impl Server {
         };
         tokio::join!(finish_calls, self.dispatcher.drain(left));
         self.readiness.abort();
-        // It writes, so it ends before the store does.
-        if timeout(deadline.left(), self.retention).await.is_err() {
-            tracing::warn!("retention did not end in time");
+        // They write, so they end before the store does.
+        for (name, writing) in [("retention", self.retention), ("replays", self.replays)] {
+            if timeout(deadline.left(), writing).await.is_err() {
+                tracing::warn!(name, "did not end in time");
+            }
         }
         if timeout(deadline.left().max(CLOSING), self.store.close())
             .await

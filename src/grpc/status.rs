@@ -126,6 +126,9 @@ fn tell(error: &Error) -> Told {
         Error::NotChangeable(NotChangeable::TooManyAttempts) => {
             told(Code::FailedPrecondition, "TOO_MANY_ATTEMPTS")
         }
+        Error::NotChangeable(NotChangeable::ReplayEnded) => {
+            told(Code::FailedPrecondition, "REPLAY_ENDED")
+        }
         Error::TooManyDeliveries { .. } => told(Code::FailedPrecondition, "TOO_MANY_DELIVERIES"),
         Error::Contended => Told {
             retry_delay: Some(RETRY_SOON),
@@ -152,6 +155,7 @@ fn name(resource: Resource) -> (&'static str, String) {
         Resource::Subscription(id) => ("subscription", id.to_string()),
         Resource::Event(id) => ("event", id.to_string()),
         Resource::Delivery(id) => ("delivery", id.to_string()),
+        Resource::Replay(id) => ("replay", id.to_string()),
     }
 }
 
@@ -211,6 +215,7 @@ mod tests {
             Error::SubscriptionDisabled,
             Error::NotChangeable(NotChangeable::Settled),
             Error::NotChangeable(NotChangeable::TooManyAttempts),
+            Error::NotChangeable(NotChangeable::ReplayEnded),
             Error::Contended,
             Error::TestPending(event),
             Error::DiskFull,
@@ -243,6 +248,7 @@ mod tests {
         FailedPrecondition SUBSCRIPTION_DISABLED: subscription is disabled: enable it first
         FailedPrecondition DELIVERY_SETTLED: delivery is already settled
         FailedPrecondition TOO_MANY_ATTEMPTS: delivery has 200 attempts, the most there can be; publish the event anew
+        FailedPrecondition REPLAY_ENDED: replay has already ended
         Aborted CONTENDED: too many changes at once: try again +RetryInfo
         DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
         ResourceExhausted DISK_FULL: disk is full +RetryInfo

@@ -56,13 +56,17 @@ async fn migrate_says_what_is_missing_and_applies_it_once() {
     let (shown, url) = Cluster::shared().bare_database().await;
     let (code, out, error) = said(&url, &["--check"]).await;
     assert_eq!((code, out.as_str()), (Some(3), ""));
-    let missing =
-        format!("postrider: {shown} lacks migrations: 0001_store; run `postrider migrate`\n");
+    let missing = format!(
+        "postrider: {shown} lacks migrations: 0001_store, 0002_replay; run `postrider migrate`\n"
+    );
     assert!(error.ends_with(&missing), "{error}");
 
     let (code, out, _) = said(&url, &[]).await;
     assert_eq!(code, Some(0));
-    assert_eq!(out, "applied 0001_store\nthe schema is up to date\n");
+    assert_eq!(
+        out,
+        "applied 0001_store\napplied 0002_replay\nthe schema is up to date\n"
+    );
     for arguments in [&[][..], &["--check"]] {
         let (code, out, _) = said(&url, arguments).await;
         assert_eq!(code, Some(0));

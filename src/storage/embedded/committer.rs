@@ -85,6 +85,10 @@ impl Committer {
                 let answer = self.remove_expired(before);
                 respond(reply, answer);
             }
+            Write::Replay(write, reply) => {
+                let answer = self.write_replay(write);
+                respond(reply, answer);
+            }
             Write::Import(records, reply) => {
                 let answer = self.import(records);
                 respond(reply, answer);
@@ -349,6 +353,7 @@ fn stage(
         Write::CancelPending(..)
         | Write::Remove(..)
         | Write::Catalog(..)
+        | Write::Replay(..)
         | Write::Import(..)
         | Write::NoteCopy(..) => {
             unreachable!("a write without a weight is no part of a group")

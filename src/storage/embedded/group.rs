@@ -209,12 +209,17 @@ impl<'a> Group<'a> {
         };
         let changed = row.delivery.clone();
         self.put_delivery(due, row);
-        self.hint.rescheduled.push(Rescheduled {
+        self.reschedule(Rescheduled {
             delivery_id: id,
             subscription_id: subscription,
             due: changed.due,
         });
         Ok(changed)
+    }
+
+    /// Tells the queue's feed of a change once it is durable.
+    pub(super) fn reschedule(&mut self, change: Rescheduled) {
+        self.hint.rescheduled.push(change);
     }
 
     /// Cancels a waiting delivery that stands at this place of its queue.

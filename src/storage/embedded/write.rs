@@ -2,9 +2,9 @@
 
 use tokio::sync::oneshot;
 
-use super::{accept::Accepting, change::CatalogChange, day::Day};
+use super::{accept::Accepting, change::CatalogChange, day::Day, replay::ReplayWrite};
 use crate::{
-    domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
+    domain::{Delivery, DeliveryId, Replay, SubscriptionId, TenantId, Timestamp},
     storage::{Accepted, AttemptRecord, Copying, Created, DeliveryChange, Removed, Result, Stored},
 };
 
@@ -25,6 +25,8 @@ pub(super) enum Write {
     Remove(Day, Reply<Removed>),
     /// A change of a subscription.
     Catalog(CatalogChange, Reply<Created>),
+    /// A replay, or a step of one.
+    Replay(ReplayWrite, Reply<Replay>),
     /// A piece of another store.
     Import(Vec<Stored>, Reply<()>),
     /// How far a copy into the store has come.
@@ -56,6 +58,7 @@ impl Write {
             Self::CancelPending(..)
             | Self::Remove(..)
             | Self::Catalog(..)
+            | Self::Replay(..)
             | Self::Import(..)
             | Self::NoteCopy(..) => None,
         }

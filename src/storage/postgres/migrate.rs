@@ -23,10 +23,16 @@ const LOCK: (i32, i32) = (0x7072_6402, 0);
 const PATIENCE: &str = "SET lock_timeout = '10min'; SET statement_timeout = '0'";
 
 /// In order, without a gap; what is out is never changed.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_store",
-    sql: include_str!("migrations/0001_store.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_store",
+        sql: include_str!("migrations/0001_store.sql"),
+    },
+    Migration {
+        name: "0002_replay",
+        sql: include_str!("migrations/0002_replay.sql"),
+    },
+];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.
 struct Migration {
