@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::Control,
+    control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
     grpc,
     storage::{Engine, Health},
@@ -60,6 +60,7 @@ pub struct Server {
     grpc: JoinHandle<Result<(), tonic::transport::Error>>,
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
+    replays: JoinHandle<()>,
 }
 
 impl Server {
@@ -98,6 +99,8 @@ impl Server {
             config.storage.tenant_retention.clone(),
             draining.clone(),
         ));
+        let replays = control::replay(store.clone(), clock.clone(), draining.clone());
+        let replays = tokio::spawn(replays);
         let control = Arc::new(Control::new(store.clone(), clock, random, limits));
 
         let (ready, is_ready) = watch::channel(true);
@@ -121,6 +124,7 @@ impl Server {
             grpc,
             readiness,
             retention,
+            replays,
         })
     }
 
@@ -166,9 +170,11 @@ impl Server {
         };
         tokio::join!(finish_calls, self.dispatcher.drain(left));
         self.readiness.abort();
-        // It writes, so it ends before the store does.
-        if timeout(deadline.left(), self.retention).await.is_err() {
-            tracing::warn!("retention did not end in time");
+        // They write, so they end before the store does.
+        for (name, writing) in [("retention", self.retention), ("replays", self.replays)] {
+            if timeout(deadline.left(), writing).await.is_err() {
+                tracing::warn!(name, "did not end in time");
+            }
         }
         if timeout(deadline.left().max(CLOSING), self.store.close())
             .await

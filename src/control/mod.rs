@@ -1,4 +1,4 @@
-//! The use cases: subscribe, publish, look, retry, tail. Knows no protocol and
+//! The use cases: subscribe, publish, look, retry, replay, tail. Knows no protocol and
 //! no engine.
 
 mod deliveries;
@@ -7,6 +7,8 @@ mod events;
 mod list;
 mod patch;
 mod publish;
+mod replayer;
+mod replays;
 mod routing;
 mod subscriptions;
 mod tail;
@@ -19,6 +21,7 @@ pub use self::{
     error::{Error, Result},
     list::{List, Listed},
     patch::SpecPatch,
+    replayer::replay,
     subscriptions::{CreateSubscription, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
 };

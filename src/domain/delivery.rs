@@ -81,7 +81,7 @@ impl Next {
     }
 }
 
-/// Why a delivery cannot be changed as asked.
+/// Why a delivery or a replay cannot be changed as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotChangeable {
     /// It is settled already, so there is nothing to cancel.
@@ -96,6 +96,9 @@ pub enum NotChangeable {
     /// There is nothing left to send.
     #[error("payload of the event was erased; publish the event anew")]
     PayloadErased,
+    /// The replay has ended, so there is nothing to cancel.
+    #[error("replay has already ended")]
+    ReplayEnded,
 }
 
 /// One event on its way to one subscription.
@@ -201,12 +204,21 @@ impl Delivery {
 
     /// The delivery at the head of a fresh chain, due now.
     pub fn retried(&self, now: Timestamp) -> Result<Self, NotChangeable> {
+        self.begun_anew(Trigger::Manual, now)
+    }
+
+    /// The same for another reason.
+    pub(super) fn begun_anew(
+        &self,
+        trigger: Trigger,
+        now: Timestamp,
+    ) -> Result<Self, NotChangeable> {
         if self.attempt_count >= Self::MAX_ATTEMPTS {
             return Err(NotChangeable::TooManyAttempts);
         }
         Ok(Self {
             state: DeliveryState::Pending,
-            trigger: Trigger::Manual,
+            trigger,
             chain_start: self.attempt_count,
             chain_time: now,
             due: Some(now),

@@ -97,6 +97,12 @@ id!(
     "att_"
 );
 
+id!(
+    /// Identifies a replay.
+    ReplayId,
+    "rpl_"
+);
+
 /// The bits that number a delivery within its event.
 const ORDINAL: u128 = 0xffff;
 
@@ -141,6 +147,13 @@ impl DeliveryId {
     /// The delivery's number within its event.
     pub fn ordinal(self) -> u16 {
         (self.0 & ORDINAL) as u16
+    }
+}
+
+impl ReplayId {
+    /// A new id.
+    pub fn new(time: Timestamp, random: u128) -> Self {
+        Self(uuid_v7(time, random))
     }
 }
 

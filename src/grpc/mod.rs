@@ -7,6 +7,7 @@ mod delivery_service;
 mod event_service;
 mod health;
 mod publish_stream;
+mod replay_service;
 mod serve;
 mod status;
 mod subscription_service;

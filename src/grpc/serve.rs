@@ -14,13 +14,13 @@ use tower::util::{MapFutureLayer, MapResponseLayer};
 
 use super::{
     codec_errors::explained, delivery_service::Deliveries, event_service::Events, health::Health,
-    status::to_status, subscription_service::Subscriptions,
+    replay_service::Replays, status::to_status, subscription_service::Subscriptions,
 };
 use crate::{
     control::{Control, Error},
     proto::{
         DESCRIPTOR_SET, delivery_service_server::DeliveryServiceServer,
-        event_service_server::EventServiceServer,
+        event_service_server::EventServiceServer, replay_service_server::ReplayServiceServer,
         subscription_service_server::SubscriptionServiceServer,
     },
 };
@@ -67,6 +67,7 @@ pub async fn serve(
     let subscriptions = SubscriptionServiceServer::new(Subscriptions::new(control.clone()));
     let events = EventServiceServer::new(Events::new(control.clone(), draining.clone()))
         .max_decoding_message_size(decoding);
+    let replays = ReplayServiceServer::new(Replays::new(control.clone(), draining.clone()));
     let deliveries = DeliveryServiceServer::new(Deliveries::new(control, draining.clone()));
     let health = Health::new(ready, draining.clone()).into_server();
     let reflection = || {
@@ -100,6 +101,7 @@ pub async fn serve(
         }))
         .add_service(InterceptedService::new(subscriptions, admit.clone()))
         .add_service(InterceptedService::new(events, admit.clone()))
+        .add_service(InterceptedService::new(replays, admit.clone()))
         .add_service(InterceptedService::new(deliveries, admit))
         .add_service(health)
         .add_service(reflection().build_v1().expect(valid))

@@ -129,6 +129,9 @@ fn tell(error: &Error) -> Told {
         Error::NotChangeable(NotChangeable::PayloadErased) => {
             told(Code::FailedPrecondition, "PAYLOAD_ERASED")
         }
+        Error::NotChangeable(NotChangeable::ReplayEnded) => {
+            told(Code::FailedPrecondition, "REPLAY_ENDED")
+        }
         Error::TooManyDeliveries { .. } => told(Code::FailedPrecondition, "TOO_MANY_DELIVERIES"),
         Error::Contended => Told {
             retry_delay: Some(RETRY_SOON),
@@ -155,6 +158,7 @@ fn name(resource: Resource) -> (&'static str, String) {
         Resource::Subscription(id) => ("subscription", id.to_string()),
         Resource::Event(id) => ("event", id.to_string()),
         Resource::Delivery(id) => ("delivery", id.to_string()),
+        Resource::Replay(id) => ("replay", id.to_string()),
     }
 }
 
@@ -215,6 +219,7 @@ mod tests {
             Error::NotChangeable(NotChangeable::Settled),
             Error::NotChangeable(NotChangeable::TooManyAttempts),
             Error::NotChangeable(NotChangeable::PayloadErased),
+            Error::NotChangeable(NotChangeable::ReplayEnded),
             Error::Contended,
             Error::TestPending(event),
             Error::DiskFull,
@@ -248,6 +253,7 @@ mod tests {
         FailedPrecondition DELIVERY_SETTLED: delivery is already settled
         FailedPrecondition TOO_MANY_ATTEMPTS: delivery has 200 attempts, the most there can be; publish the event anew
         FailedPrecondition PAYLOAD_ERASED: payload of the event was erased; publish the event anew
+        FailedPrecondition REPLAY_ENDED: replay has already ended
         Aborted CONTENDED: too many changes at once: try again +RetryInfo
         DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
         ResourceExhausted DISK_FULL: disk is full +RetryInfo

@@ -1,6 +1,6 @@
 //! What can go wrong in a store, by what the caller can do about it.
 
-use crate::domain::{DeliveryId, EventId, NotChangeable, SubscriptionId};
+use crate::domain::{DeliveryId, EventId, NotChangeable, ReplayId, SubscriptionId};
 
 /// Result of a storage call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,6 +14,8 @@ pub enum Resource {
     Event(EventId),
     /// A delivery.
     Delivery(DeliveryId),
+    /// A replay.
+    Replay(ReplayId),
 }
 
 /// Why a storage call failed.
@@ -37,7 +39,7 @@ pub enum Error {
         /// The event that used the key first.
         first: EventId,
     },
-    /// The delivery cannot be changed so.
+    /// The delivery or the replay cannot be changed so.
     #[error(transparent)]
     NotChangeable(#[from] NotChangeable),
     /// The disk is full. Writes return by themselves once there is space.

@@ -19,6 +19,7 @@ mod log;
 mod page;
 pub mod postgres;
 mod queue;
+mod replay;
 mod retain;
 mod row;
 mod transfer;
@@ -36,6 +37,7 @@ pub use page::{BadToken, Cursor, Page, PageRequest, Token};
 pub use queue::{
     AttemptRecord, CommitNumber, Due, DueKey, DuePage, FreshEvent, Hint, Queue, Rescheduled, Work,
 };
+pub use replay::{Candidate, Candidates, ReplayAdvance, ReplayChange, Replays};
 pub use retain::{Removed, RemovedEvents, Retention};
 pub use transfer::{
     Chunk, ChunkSize, Copying, Counts, DayCounts, Occupancy, Stored, Totals, Transfer,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Cursor, LogPosition, Result};
-use crate::domain::{Attempt, Delivery, Event, Subscription, SubscriptionId, TenantId, Timestamp};
+use crate::domain::{
+    Attempt, Delivery, Event, Replay, Subscription, SubscriptionId, TenantId, Timestamp,
+};
 
 /// One thing that a store holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,8 @@ pub enum Stored {
         /// The subscription as it was created, whatever became of it.
         created: Box<Subscription>,
     },
+    /// A replay.
+    Replay(Box<Replay>),
     /// What retention removed, for [`super::LogSlice::removed_before`].
     Removed {
         /// Attempts of events accepted before this time were removed.

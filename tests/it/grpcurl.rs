@@ -43,6 +43,7 @@ async fn reflection_shows_every_service_and_describes_it() {
             "grpc.reflection.v1alpha.ServerReflection",
             "postrider.v1.DeliveryService",
             "postrider.v1.EventService",
+            "postrider.v1.ReplayService",
             "postrider.v1.SubscriptionService",
         ]
     );
@@ -196,6 +197,59 @@ async fn an_erased_event_is_shown_without_its_payload_and_not_retried() {
     for told in ["FailedPrecondition", "PAYLOAD_ERASED"] {
         assert!(refused.contains(told), "{told}: {refused}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_disabled_subscription_missed_is_counted_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    let request = json!({"subscription": {"url": receiver.url("/"), "events": ["order.*"]}});
+    let created = call(&server, "SubscriptionService/CreateSubscription", &request)
+        .await
+        .unwrap();
+    let id = json!({ "id": created["id"] });
+    for (method, event_type) in [("Disable", "order.shipped"), ("Enable", "invoice.paid")] {
+        let event = json!({"event": {"type": event_type, "json": {"of": method}}});
+        let method = format!("SubscriptionService/{method}Subscription");
+        call(&server, &method, &id).await.unwrap();
+        call(&server, "EventService/PublishEvent", &event)
+            .await
+            .unwrap();
+    }
+    let replay =
+        json!({"filter": {"subscriptionId": created["id"]}, "mode": "REPLAY_MODE_MISSING"});
+    let only = json!({"replay": replay, "validateOnly": true});
+    let counted = call(&server, "ReplayService/CreateReplay", &only).await;
+    let counted = counted.unwrap();
+    assert_eq!(
+        (&counted["total"], &counted["id"]),
+        (&json!("1"), &Value::Null)
+    );
+    let create = json!({ "replay": replay });
+    let replay = call(&server, "ReplayService/CreateReplay", &create).await;
+    let replay = replay.unwrap();
+    assert_eq!(replay["state"], "REPLAY_STATE_RUNNING");
+    let request = receiver.wait_for(1).await.remove(0);
+    assert_eq!(request.json()["data"], json!({"of": "Disable"}));
+
+    let id = json!({ "id": replay["id"] }).to_string();
+    let method = "postrider.v1.ReplayService/WatchReplay";
+    let arguments = ["-d", &id, &server.address, method];
+    let watched = grpcurl(&arguments).await.unwrap();
+    let shown = serde_json::Deserializer::from_str(&watched).into_iter::<Value>();
+    let last = shown.last().unwrap().unwrap()["replay"].clone();
+    assert_eq!(last["state"], "REPLAY_STATE_COMPLETED", "{watched}");
+    for field in ["total", "done", "succeeded"] {
+        assert_eq!(last[field], "1", "{field}");
+    }
+    let listed = call(&server, "ReplayService/ListReplays", &json!({})).await;
+    assert_eq!(listed.unwrap()["replays"], json!([last]));
+    let id = json!({ "id": replay["id"] });
+    let error = call(&server, "ReplayService/CancelReplay", &id).await;
+    let error = error.unwrap_err();
+    assert!(error.contains("REPLAY_ENDED"), "{error}");
     server.stop().await;
 }
 

@@ -22,6 +22,7 @@ mod lifecycle;
 mod powercut;
 mod readme;
 mod receivers;
+mod replays;
 mod shared_store;
 mod source;
 mod storage;

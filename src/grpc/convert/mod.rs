@@ -7,6 +7,7 @@ pub(super) mod event;
 mod fields;
 pub(super) mod filter;
 mod json;
+pub(super) mod replay;
 mod retry_policy;
 mod spec;
 pub(super) mod subscription;

@@ -101,6 +101,10 @@ impl Committer {
                 let answer = self.rewrite();
                 respond(reply, answer);
             }
+            Write::Replay(write, reply) => {
+                let answer = self.write_replay(write);
+                respond(reply, answer);
+            }
             Write::Import(records, reply) => {
                 let answer = self.import(records);
                 respond(reply, answer);
@@ -377,6 +381,7 @@ fn stage(
         | Write::Forget(..)
         | Write::Rewrite(..)
         | Write::Catalog(..)
+        | Write::Replay(..)
         | Write::Import(..)
         | Write::NoteCopy(..) => {
             unreachable!("a write without a weight is no part of a group")

@@ -10,12 +10,12 @@ use super::{
     key::{self, Tag},
     kv::{Order, Partition, Step},
     piece,
-    row::{EventRow, read_attempt, read_request, read_subscription},
+    row::{EventRow, read_attempt, read_replay, read_request, read_subscription},
     state::State,
     untimed,
 };
 use crate::{
-    domain::{DeliveryId, SubscriptionId},
+    domain::{DeliveryId, ReplayId, SubscriptionId},
     storage::{Chunk, ChunkSize, Cursor, Error, Result, Stored, View},
 };
 
@@ -30,6 +30,7 @@ const OVERHEAD: usize = 256;
 enum Stage {
     Subscriptions,
     Requests,
+    Replays,
     Removed,
     Events(Day),
     Attempts(Day),
@@ -63,6 +64,7 @@ impl Place {
             Stage::Removed => (2, 0),
             Stage::Events(day) => (3, day.number()),
             Stage::Attempts(day) => (4, day.number()),
+            Stage::Replays => (5, 0),
         };
         let done = self.done as u64;
         cursor.byte(stage).number(day).number(done).raw(&self.key);
@@ -83,6 +85,7 @@ impl Place {
             2 => Stage::Removed,
             3 => Stage::Events(day),
             4 => Stage::Attempts(day),
+            5 => Stage::Replays,
             _ => return Err(super::bytes::Malformed),
         };
         Ok(Self {
@@ -148,6 +151,7 @@ impl Export<'_> {
         let (partition, tag) = match stage {
             Stage::Subscriptions => (Some(self.state.catalog()?), Tag::Subscription),
             Stage::Requests => (Some(self.state.catalog()?), Tag::Request),
+            Stage::Replays => (Some(self.state.catalog()?), Tag::Replay),
             Stage::Removed => {
                 if let Some((before, last)) = self.state.removed() {
                     self.push(Stored::Removed { before, last }, 0);
@@ -196,7 +200,8 @@ impl Export<'_> {
         };
         match stage {
             Stage::Subscriptions => Ok(Some(Place::at(Stage::Requests))),
-            Stage::Requests => Ok(Some(Place::at(Stage::Removed))),
+            Stage::Requests => Ok(Some(Place::at(Stage::Replays))),
+            Stage::Replays => Ok(Some(Place::at(Stage::Removed))),
             Stage::Removed => day_from(Day::from_number(0)),
             Stage::Events(day) => Ok(Some(Place::at(Stage::Attempts(day)))),
             Stage::Attempts(day) => day_from(day.next()),
@@ -224,6 +229,10 @@ impl Export<'_> {
             let id = SubscriptionId::from_bytes(name.try_into().map_err(|_| malformed())?);
             let subscription = read_subscription(tenant, id, row).map_err(|_| malformed())?;
             Stored::Subscription(Arc::new(subscription))
+        } else if stage == Stage::Replays {
+            let id = ReplayId::from_bytes(name.try_into().map_err(|_| malformed())?);
+            let replay = read_replay(tenant, id, row).map_err(|_| malformed())?;
+            Stored::Replay(Box::new(replay))
         } else {
             let (_, created) = read_request(tenant, row).map_err(|_| malformed())?;
             Stored::Request {
@@ -298,6 +307,7 @@ mod tests {
         for stage in [
             Stage::Subscriptions,
             Stage::Requests,
+            Stage::Replays,
             Stage::Removed,
             Stage::Events(day),
             Stage::Attempts(day),

@@ -13,7 +13,7 @@ use super::{
     piece,
     retain::Gone,
     row::{
-        DeliveryRow, write_attempt, write_copying, write_recorded, write_request,
+        DeliveryRow, write_attempt, write_copying, write_recorded, write_replay, write_request,
         write_subscription,
     },
     untimed::{self, Untimed},
@@ -109,6 +109,10 @@ impl Importing<'_> {
             Stored::Request { id, created } => {
                 let key = key::request(&created.tenant, &id);
                 self.catalog.insert(key, write_request(&created));
+            }
+            Stored::Replay(replay) => {
+                let key = key::replay(&replay.tenant, replay.id);
+                self.catalog.insert(key, write_replay(&replay));
             }
             Stored::Removed { before, last } => {
                 self.gone = self.gone.and(before, last);

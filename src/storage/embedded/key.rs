@@ -21,6 +21,7 @@
 //! | --- | --- |
 //! | `S` tenant 0 subscription | the subscription |
 //! | `R` tenant 0 request id | the subscription as the request created it |
+//! | `Y` tenant 0 replay | the replay |
 //! | `F` | the first day there ever was |
 //! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
@@ -32,7 +33,7 @@
 use std::ops::Bound;
 
 use super::{day::Day, kv::Bounds};
-use crate::domain::{DeliveryId, EventId, SubscriptionId, TenantId, Timestamp};
+use crate::domain::{DeliveryId, EventId, ReplayId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
 const EVENT: u8 = b'E';
@@ -45,6 +46,7 @@ const PIECE: u8 = b'P';
 const TALLY: u8 = b'N';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
+const REPLAY: u8 = b'Y';
 const FIRST_DAY: u8 = b'F';
 const GONE: u8 = b'G';
 const RESTING: u8 = b'Z';
@@ -69,6 +71,7 @@ pub(super) enum Tag {
     Tally = TALLY,
     Subscription = SUBSCRIPTION,
     Request = REQUEST,
+    Replay = REPLAY,
     FirstDay = FIRST_DAY,
     Gone = GONE,
     Resting = RESTING,
@@ -80,7 +83,7 @@ pub(super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 17] = [
+    const TAGS: [Tag; 18] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -91,6 +94,7 @@ pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Tally,
         Tag::Subscription,
         Tag::Request,
+        Tag::Replay,
         Tag::FirstDay,
         Tag::Gone,
         Tag::Resting,
@@ -272,6 +276,10 @@ pub(super) fn request(tenant: &TenantId, name: &str) -> Vec<u8> {
     named(REQUEST, tenant, name.as_bytes())
 }
 
+pub(super) fn replay(tenant: &TenantId, id: ReplayId) -> Vec<u8> {
+    named(REPLAY, tenant, &id.to_bytes())
+}
+
 pub(super) fn first_day() -> Vec<u8> {
     vec![FIRST_DAY]
 }
@@ -337,64 +345,4 @@ fn named(tag: u8, tenant: &TenantId, name: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(key: &[u8]) -> String {
-        key.escape_ascii().to_string()
-    }
-
-    #[test]
-    fn keys_keep_their_bytes() {
-        let tenant = TenantId::default();
-        let id = *b"0123456789abcdef";
-        let place = DueKey {
-            due: Timestamp::from_micros(0x0102),
-            delivery_id: DeliveryId::from_bytes(id),
-        };
-        let sub = SubscriptionId::from_bytes(*b"ABCDEFGHIJKLMNOP");
-        let cases = [
-            (
-                event(&tenant, EventId::from_bytes(id)),
-                r"Edefault\x000123456789abcdef",
-            ),
-            (body(EventId::from_bytes(id)), "B0123456789abcdef"),
-            (
-                delivery(sub, DeliveryId::from_bytes(id)),
-                "DABCDEFGHIJKLMNOP0123456789abcdef",
-            ),
-            (
-                due(sub, place),
-                r"QABCDEFGHIJKLMNOP\x00\x00\x00\x00\x00\x00\x01\x020123456789abcdef",
-            ),
-            (
-                attempt(LogPosition(0x0304)),
-                r"A\x00\x00\x00\x00\x00\x00\x03\x04",
-            ),
-            (idempotency(&tenant, "key"), r"Idefault\x00key"),
-            (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
-            (tally(), "N"),
-            (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
-            (request(&tenant, "id"), r"Rdefault\x00id"),
-            (first_day(), "F"),
-            (gone(), "G"),
-            (
-                resting(Day::from_number(0x4d21)),
-                r"Z\x00\x00\x00\x00\x00\x00M!",
-            ),
-            (
-                witness(Day::from_number(0x4d21)),
-                r"W\x00\x00\x00\x00\x00\x00M!",
-            ),
-            (untimed(), "U"),
-            (copying(), "C"),
-        ];
-        for (key, expected) in cases {
-            assert_eq!(text(&key), expected);
-        }
-        assert_eq!(place_of(&due(sub, place)), Some((sub, place)));
-        assert_eq!(piece_of(&piece(b"Bx", 2)), Some((b"Bx".as_slice(), 2)));
-        let key = idempotency(&tenant, "a\0b");
-        assert_eq!(named_of(&key), Some((tenant, b"a\0b".as_slice())));
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ mod memory;
 mod open;
 mod piece;
 mod queue;
+mod replay;
 mod rest;
 mod retain;
 mod rewrite;

@@ -4,9 +4,10 @@ use tokio::sync::oneshot;
 
 use super::{
     accept::Accepting, change::CatalogChange, day::Day, erase::Erasing, forget::Forgetting,
+    replay::ReplayWrite,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, SubscriptionId, TenantId, Timestamp},
+    domain::{Delivery, DeliveryId, Replay, SubscriptionId, TenantId, Timestamp},
     storage::{
         Accepted, AttemptRecord, Copying, Created, DeliveryChange, Erased, Removed, RemovedEvents,
         Result, Stored,
@@ -37,6 +38,8 @@ pub(super) enum Write {
     Rewrite(Reply<bool>),
     /// A change of a subscription.
     Catalog(CatalogChange, Reply<Created>),
+    /// A replay, or a step of one.
+    Replay(ReplayWrite, Reply<Replay>),
     /// A piece of another store.
     Import(Vec<Stored>, Reply<()>),
     /// How far a copy into the store has come.
@@ -71,6 +74,7 @@ impl Write {
             | Self::Forget(..)
             | Self::Rewrite(..)
             | Self::Catalog(..)
+            | Self::Replay(..)
             | Self::Import(..)
             | Self::NoteCopy(..) => None,
         }

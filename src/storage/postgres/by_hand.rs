@@ -89,11 +89,11 @@ impl State {
     }
 }
 
-type Transaction<'a> = deadpool_postgres::Transaction<'a>;
+pub(super) type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 
 /// Reads a delivery and keeps others from changing it. The day may have been
 /// dropped just now.
-async fn locked(
+pub(super) async fn locked(
     transaction: &Transaction<'_>,
     tenant: &TenantId,
     id: DeliveryId,
@@ -145,7 +145,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-async fn update(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {
+pub(super) async fn update(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()> {
     let table = days::name("delivery", Day::of_delivery(delivery.id));
     let sql = format!(
         "UPDATE {table}
@@ -173,7 +173,7 @@ async fn update(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<()
 }
 
 /// Moves a delivery from its place in the queue to where it is due now.
-async fn requeue(
+pub(super) async fn requeue(
     transaction: &Transaction<'_>,
     delivery: &Delivery,
     was_due: Option<Timestamp>,

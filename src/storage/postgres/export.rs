@@ -11,6 +11,7 @@ use super::{
     connect::Connection,
     days,
     error::{from_pg, malformed},
+    replay::replay,
     row::{self, DELIVERY, to_event_id, to_subscription_id, to_tenant, to_time},
     scan::{Bounds, Piece, Scan},
     state::State,
@@ -28,6 +29,7 @@ use crate::storage::{
 enum Place {
     Subscriptions(Uuid),
     Requests(String, Vec<u8>),
+    Replays(Uuid),
     Removed,
     Events(Day, String, Uuid),
     Deliveries(Day, Uuid),
@@ -88,6 +90,7 @@ impl Export {
         let next = match &place {
             Place::Subscriptions(after) => self.subscriptions(*after).await?,
             Place::Requests(tenant, name) => self.requests(tenant, name).await?,
+            Place::Replays(after) => self.replays(*after).await?,
             Place::Removed => self.removed().await?,
             Place::Events(day, tenant, after) => self.events(*day, tenant, *after).await?,
             Place::Deliveries(day, after) => self.deliveries(*day, *after).await?,
@@ -101,7 +104,8 @@ impl Export {
         let events = |day: &Day| Place::Events(*day, String::new(), Uuid::nil());
         match place {
             Place::Subscriptions(_) => Some(Place::Requests(String::new(), Vec::new())),
-            Place::Requests(..) => Some(Place::Removed),
+            Place::Requests(..) => Some(Place::Replays(Uuid::nil())),
+            Place::Replays(_) => Some(Place::Removed),
             Place::Removed => self.days.first().map(events),
             Place::Events(day, ..) => Some(Place::Deliveries(*day, Uuid::nil())),
             Place::Deliveries(day, _) => Some(Place::Attempts(*day, START)),
@@ -149,6 +153,20 @@ impl Export {
         })?;
         let last = piece.rows.last();
         Ok(last.map(|last| Place::Requests(last.get("tenant"), last.get("name"))))
+    }
+
+    async fn replays(&mut self, after: Uuid) -> Result<Option<Place>> {
+        let scan = Scan {
+            columns: "id, tenant, content",
+            table: "replay",
+            filter: "true",
+            key: &["id"],
+            bytes: &["content"],
+        };
+        let piece = scan.read(&self.client, &[&after], self.left).await?;
+        self.take(&piece, |row| Ok(Stored::Replay(Box::new(replay(row)?))))?;
+        let last = piece.rows.last();
+        Ok(last.map(|last| Place::Replays(last.get("id"))))
     }
 
     async fn removed(&mut self) -> Result<Option<Place>> {
@@ -262,6 +280,7 @@ impl Place {
                 let cursor = cursor.byte(5).number(day.number());
                 cursor.number((position - START).unsigned_abs())
             }
+            Self::Replays(id) => cursor.byte(6).number(0_u8).raw(id.as_bytes()),
         };
         Cursor(cursor.finish())
     }
@@ -290,6 +309,7 @@ impl Place {
                 let after = i64::try_from(cursor.long()?).map_err(|_| Malformed)?;
                 Self::Attempts(day, after + START)
             }
+            6 => Self::Replays(Uuid::from_bytes(cursor.array()?)),
             _ => return Err(Malformed),
         };
         cursor.finish().map(|()| place)
@@ -307,6 +327,7 @@ mod tests {
         for place in [
             Place::Subscriptions(Uuid::nil()),
             Place::Requests(tenant.clone(), b"request".to_vec()),
+            Place::Replays(id),
             Place::Removed,
             Place::Events(day, tenant, id),
             Place::Deliveries(day, id),

@@ -89,6 +89,11 @@ async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>) -> Result<()> {
          ON CONFLICT (tenant, name) DO UPDATE SET
              create_time = excluded.create_time, content = excluded.content";
     run(transaction, sql, &rows.requests().parameters()).await?;
+    let sql = "INSERT INTO replay (id, tenant, is_running, content)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[])
+         ON CONFLICT (id) DO UPDATE SET
+             is_running = excluded.is_running, content = excluded.content";
+    run(transaction, sql, &rows.replays().parameters()).await?;
     if let Some((before, last)) = rows.removed {
         let sql = "UPDATE log SET removed_before = greatest(removed_before, $1),
                        removed_position = greatest(removed_position, $2)";

@@ -7,16 +7,20 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{
+    replay::from_replay,
     row::{from_count, from_delivery, from_event, from_subscription, from_time},
     tail::from_position,
 };
 use crate::{
-    domain::{Attempt, Delivery, Event, Subscription, SubscriptionId, TenantId, Timestamp},
+    domain::{
+        Attempt, Delivery, Event, Replay, ReplayState, Subscription, SubscriptionId, TenantId,
+        Timestamp,
+    },
     storage::{
         LogPosition, Stored,
         day::Day,
         row::{
-            EventRow, INLINE, IdempotencyRow, code, write_attempt, write_request,
+            EventRow, INLINE, IdempotencyRow, code, write_attempt, write_replay, write_request,
             write_subscription,
         },
     },
@@ -27,6 +31,7 @@ use crate::{
 pub(super) struct Rows<'a> {
     subscriptions: BTreeMap<Uuid, &'a Subscription>,
     requests: BTreeMap<(&'a str, &'a str), &'a Subscription>,
+    replays: BTreeMap<Uuid, &'a Replay>,
     /// See [`Stored::Removed`].
     pub(super) removed: Option<(Timestamp, LogPosition)>,
     pub(super) days: BTreeMap<Day, DayRows<'a>>,
@@ -87,6 +92,17 @@ impl<'a> Rows<'a> {
         ])
     }
 
+    /// Columns of the replays.
+    pub(super) fn replays(&self) -> Columns<'_> {
+        let all = || self.replays.values();
+        Columns(vec![
+            column(self.replays.keys().copied()),
+            column(all().map(|replay| replay.tenant.as_str())),
+            column(all().map(|replay| replay.state == ReplayState::Running)),
+            column(all().map(|replay| write_replay(replay))),
+        ])
+    }
+
     fn add(&mut self, record: &'a Stored) {
         match record {
             Stored::Subscription(subscription) => {
@@ -95,6 +111,9 @@ impl<'a> Rows<'a> {
             }
             Stored::Request { id, created } => {
                 self.requests.insert((created.tenant.as_str(), id), created);
+            }
+            Stored::Replay(replay) => {
+                self.replays.insert(from_replay(replay.id), replay);
             }
             Stored::Removed { before, last } => {
                 self.removed = Some((*before, *last));

@@ -33,6 +33,8 @@ mod ownership;
 mod queue;
 mod record;
 mod record_rows;
+mod replay;
+mod replay_step;
 mod retain;
 mod row;
 mod scan;

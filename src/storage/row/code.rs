@@ -2,7 +2,10 @@
 //! anything else.
 
 use crate::{
-    domain::{DeliveryState, ErrorKind, PayloadFormat, SignatureScheme, State, StateCode, Trigger},
+    domain::{
+        DeliveryState, ErrorKind, PayloadFormat, ReplayMode, ReplayState, SignatureScheme, State,
+        StateCode, Trigger,
+    },
     storage::bytes::{Malformed, Read},
 };
 
@@ -44,6 +47,24 @@ code!(
     Manual = 2,
     Replay = 3,
     Test = 4,
+);
+
+code!(
+    from_replay_mode,
+    to_replay_mode,
+    ReplayMode,
+    Failed = 1,
+    Missing = 2,
+    All = 3,
+);
+
+code!(
+    from_replay_state,
+    to_replay_state,
+    ReplayState,
+    Running = 1,
+    Completed = 2,
+    Cancelled = 3,
 );
 
 code!(

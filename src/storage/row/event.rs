@@ -32,6 +32,24 @@ pub(in crate::storage) struct EventRow {
 
 impl EventRow {
     pub(in crate::storage) fn write(event: &Event, subscriptions: &[SubscriptionId]) -> Vec<u8> {
+        let apart = event.payload.data.len() > INLINE;
+        Self::write_parts(event, subscriptions, apart)
+    }
+
+    /// The row as it is written.
+    pub(in crate::storage) fn to_bytes(&self) -> Vec<u8> {
+        Self::write_parts(&self.event, &self.subscriptions, self.apart)
+    }
+
+    /// Adds a delivery to a subscription and returns its ordinal; `None` if an
+    /// event can have no more.
+    pub(in crate::storage) fn add(&mut self, to: SubscriptionId) -> Option<u16> {
+        let ordinal = u16::try_from(self.subscriptions.len()).ok()?;
+        self.subscriptions.push(to);
+        Some(ordinal)
+    }
+
+    fn write_parts(event: &Event, subscriptions: &[SubscriptionId], apart: bool) -> Vec<u8> {
         let mut row = Writer::new(VERSION);
         row.time(event.create_time)
             .maybe_time_near(event.create_time, event.deliver_after)
@@ -53,10 +71,10 @@ impl EventRow {
         }
         if let Some(time) = event.erase_time {
             row.byte(ERASED).time(time);
-        } else if event.payload.data.len() <= INLINE {
-            row.byte(WITHIN).raw(&event.payload.data);
-        } else {
+        } else if apart {
             row.byte(APART);
+        } else {
+            row.byte(WITHIN).raw(&event.payload.data);
         }
         row.finish()
     }

@@ -7,6 +7,7 @@ mod copying;
 mod delivery;
 mod event;
 mod idempotency;
+mod replay;
 mod subscription;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub(super) use copying::{read_copying, write_copying};
 pub(super) use delivery::DeliveryRow;
 pub(super) use event::{EventRow, INLINE};
 pub(super) use idempotency::IdempotencyRow;
+pub(super) use replay::{read_replay, write_replay};
 pub(super) use subscription::{read_request, read_subscription, write_request, write_subscription};

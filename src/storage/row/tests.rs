@@ -9,8 +9,8 @@ use super::*;
 use crate::domain::{
     Attempt, AttemptId, ContentType, Delivery, DeliveryId, DeliveryState, ErrorKind, Event,
     EventId, EventPatterns, LastOutcome, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases,
-    RateLimit, Secret, Subscription, SubscriptionId, SubscriptionSpec, TenantId, Timestamp,
-    Trigger,
+    RateLimit, Replay, ReplayId, ReplayMode, ReplaySpec, Secret, Subscription, SubscriptionId,
+    SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
 };
 use crate::storage::{Copying, Cursor, LogPosition};
 
@@ -168,6 +168,27 @@ fn an_idempotency_key_keeps_its_bytes() {
 }
 
 #[test]
+fn a_replay_keeps_its_bytes() {
+    let spec = ReplaySpec {
+        subscription_id: sub(),
+        event_types: vec!["order.*".parse().unwrap()],
+        accepted: TimeRange {
+            start: TIME,
+            end: Timestamp::MAX,
+        },
+        mode: ReplayMode::Missing,
+        rate_limit: ReplaySpec::DEFAULT_RATE,
+    };
+    let id = ReplayId::new(TIME, 0);
+    let replay = Replay::new(id, TenantId::default(), spec, TIME);
+    let after = Some(event().id);
+    let replay = replay.advanced(3, after, TIME.after(Duration::from_secs(1)));
+    let row = write_replay(&replay);
+    insta::assert_snapshot!(hex(&row), @"011111111111111111111111111111111101076f726465722e2ac0d4ba9d91df8303ffffffffffffffffff01026401000300000001018d0c904d7b7000800000000000000000c0d4ba9d91df830380897a");
+    assert_eq!(read_replay(TenantId::default(), id, &row).unwrap(), replay);
+}
+
+#[test]
 fn an_erased_event_keeps_its_bytes() {
     let erased = event().erased(TIME);
     let row = EventRow::write(&erased, &[sub()]);
@@ -219,6 +240,7 @@ proptest! {
         let _ = IdempotencyRow::read(&row);
         let _ = read_attempt(&row);
         let _ = read_copying(&row);
+        let _ = read_replay(tenant(), ReplayId::new(TIME, 0), &row);
         let _ = read_request(tenant(), &row);
         prop_assert!(read_subscription(tenant(), sub(), &row).is_err());
     }

@@ -10,7 +10,7 @@ use std::{
 use postrider::proto::{
     CreateSubscriptionRequest, Event, PublishEventRequest, PublishEventResponse, Subscription,
     delivery_service_client::DeliveryServiceClient, event,
-    event_service_client::EventServiceClient,
+    event_service_client::EventServiceClient, replay_service_client::ReplayServiceClient,
     subscription_service_client::SubscriptionServiceClient,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -116,6 +116,11 @@ impl Process {
     /// A client of `DeliveryService`.
     pub fn deliveries(&self) -> DeliveryServiceClient<Channel> {
         DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of `ReplayService`.
+    pub fn replays(&self) -> ReplayServiceClient<Channel> {
+        ReplayServiceClient::new(self.channel.clone())
     }
 
     /// The connection, for other clients.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use super::Report;
 use crate::{
-    domain::SubscriptionId,
+    domain::{ReplayId, SubscriptionId},
     storage::{
         LogPosition, Result,
         embedded::{
@@ -13,7 +13,7 @@ use crate::{
             kv::{Order, Partition, Step},
             piece,
             retain::Gone,
-            row::{read_copying, read_request, read_subscription},
+            row::{read_copying, read_replay, read_request, read_subscription},
             untimed::Untimed,
             witness::Witness,
         },
@@ -70,6 +70,11 @@ impl Notes {
                 let (tenant, name) = key::named_of(key)?;
                 std::str::from_utf8(name).ok()?;
                 read_request(tenant, &piece::join(catalog, key, first).ok()?).ok()?;
+            }
+            Tag::Replay => {
+                let (tenant, id) = key::named_of(key)?;
+                let id = ReplayId::from_bytes(id.try_into().ok()?);
+                read_replay(tenant, id, &piece::join(catalog, key, first).ok()?).ok()?;
             }
             Tag::Resting => {
                 let (day, last) = (number(&key[1..])?, number(first)?);

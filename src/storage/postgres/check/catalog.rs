@@ -4,16 +4,20 @@
 use uuid::Uuid;
 
 use super::{PIECE, Report};
-use crate::storage::{
-    Result,
-    postgres::{
-        connect::Connection,
-        error::from_pg,
-        ownership::SHARDS,
-        row::{to_subscription_id, to_tenant},
-        scan::Scan,
+use crate::{
+    domain::ReplayState,
+    storage::{
+        Result,
+        postgres::{
+            connect::Connection,
+            error::from_pg,
+            ownership::SHARDS,
+            replay::replay,
+            row::{to_subscription_id, to_tenant},
+            scan::Scan,
+        },
+        row::{read_copying, read_request, read_subscription},
     },
-    row::{read_copying, read_request, read_subscription},
 };
 
 pub(super) async fn audit(client: &Connection, report: &mut Report) -> Result<()> {
@@ -24,7 +28,10 @@ pub(super) async fn audit(client: &Connection, report: &mut Report) -> Result<()
     report.survive(subscriptions)?;
     report.enter("request");
     let requests = requests(client, report).await;
-    report.survive(requests)
+    report.survive(requests)?;
+    report.enter("replay");
+    let replays = replays(client, report).await;
+    report.survive(replays)
 }
 
 async fn single_rows(client: &Connection, report: &mut Report) -> Result<()> {
@@ -118,6 +125,33 @@ async fn requests(client: &Connection, report: &mut Report) -> Result<()> {
             let read = tenant.map(|tenant| read_request(tenant, row.get("content")));
             if !matches!(read, Some(Ok(_))) || std::str::from_utf8(name).is_err() {
                 report.malformed(name.escape_ascii());
+            }
+        }
+    }
+}
+
+async fn replays(client: &Connection, report: &mut Report) -> Result<()> {
+    let scan = Scan {
+        columns: "id, tenant, is_running, content",
+        table: "replay",
+        filter: "true",
+        key: &["id"],
+        bytes: &["content"],
+    };
+    let mut after = Uuid::nil();
+    loop {
+        let piece = scan.read(client, &[&after], PIECE).await?;
+        let Some(last) = piece.rows.last() else {
+            return Ok(());
+        };
+        after = last.get("id");
+        for row in &piece.rows {
+            let Ok(replay) = replay(row) else {
+                report.malformed(row.get::<_, Uuid>("id"));
+                continue;
+            };
+            if row.get::<_, bool>("is_running") != (replay.state == ReplayState::Running) {
+                report.find(format!("replay {} is in two states", replay.id));
             }
         }
     }

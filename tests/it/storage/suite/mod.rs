@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod erasure;
 pub mod lists;
 pub mod queue;
+pub mod replays;
 pub mod retention;
 pub mod together;
 pub mod transfer;
@@ -82,6 +83,14 @@ macro_rules! run_suite {
                 a_retry_by_hand_is_due_at_once_and_told,
                 a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
                 pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+            }
+            replays {
+                each_mode_begins_its_own_deliveries,
+                an_added_delivery_reads_like_any_other,
+                a_step_that_is_repeated_begins_nothing_twice,
+                a_replay_ends_once,
+                a_replay_to_a_deleted_subscription_begins_nothing,
+                a_replay_goes_by_types_and_times,
             }
             retention {
                 an_expired_day_goes_and_the_rest_stays,

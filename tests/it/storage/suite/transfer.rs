@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use postrider::{
-    domain::{Delivery, DeliveryFilter, DeliveryId, Event, Subscription, TimeRange},
+    domain::{
+        Delivery, DeliveryFilter, DeliveryId, Event, Replay, ReplayId, ReplayMode, ReplaySpec,
+        Subscription, TimeRange,
+    },
     storage::{
         AcceptEvents, Accepted, ChunkSize, CopyError, Copying, Created, DueKey, Engine,
         EventFilter, LogPosition, Occupancy, Stored, View, copy,
@@ -92,6 +95,18 @@ async fn fill(engine: &dyn Engine) {
     again.due = after(60);
     again.attempt.number = 2;
     engine.record_attempts(vec![again]).await.unwrap();
+    let spec = ReplaySpec {
+        subscription_id: sub(1),
+        event_types: Vec::new(),
+        accepted: TimeRange::ALL,
+        mode: ReplayMode::Failed,
+        rate_limit: ReplaySpec::DEFAULT_RATE,
+    };
+    for number in 1..=2 {
+        let id = ReplayId::new(NOON, number);
+        let replay = Replay::new(id, tenant().clone(), spec.clone(), NOON);
+        engine.create_replay(replay).await.unwrap();
+    }
     let deleted = engine.delete_subscription(tenant(), sub(3), None, after(9));
     deleted.await.unwrap();
 }
@@ -122,6 +137,7 @@ struct Seen {
     events: Vec<Event>,
     deliveries: Vec<Delivery>,
     attempts: usize,
+    replays: Vec<Replay>,
     log: Vec<(LogPosition, Arc<postrider::domain::Attempt>)>,
     queues: Vec<Vec<DueKey>>,
     end: LogPosition,
@@ -148,6 +164,7 @@ async fn see(engine: &dyn Engine) -> Seen {
             .unwrap()
             .subscriptions,
         attempts: attempts.await.len(),
+        replays: every_page(4, |page| engine.list_replays(tenant(), page)).await,
         events: every_page(4, |page| {
             engine.list_events(tenant(), &events, View::Full, page)
         })
@@ -169,6 +186,7 @@ pub async fn what_was_exported_and_imported_reads_the_same(store: &mut dyn Fixtu
     let expected = see(&*source).await;
     assert_eq!(expected.deliveries.len(), 8);
     assert_eq!(expected.attempts, ATTEMPTS);
+    assert_eq!(expected.replays.len(), 2);
     assert_eq!(expected.log.len(), ATTEMPTS);
     assert_eq!(expected.queues.len(), 4);
     for _ in 0..2 {
@@ -209,8 +227,8 @@ pub async fn an_export_of_any_size_of_chunks_holds_everything_once(store: &mut d
     let engine = store.engine();
     fill(&**engine).await;
     let records = export(&**engine, LARGE).await;
-    // Subscriptions, a request, events, deliveries, attempts.
-    assert_eq!(records.len(), 3 + 1 + 6 + 8 + 5);
+    // Subscriptions, a request, replays, events, deliveries, attempts.
+    assert_eq!(records.len(), 3 + 1 + 2 + 6 + 8 + 5);
     for size in 1..=records.len() {
         let small = ChunkSize {
             records: size,

@@ -1,0 +1,63 @@
+use super::*;
+
+fn text(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
+#[test]
+fn keys_keep_their_bytes() {
+    let tenant = TenantId::default();
+    let id = *b"0123456789abcdef";
+    let place = DueKey {
+        due: Timestamp::from_micros(0x0102),
+        delivery_id: DeliveryId::from_bytes(id),
+    };
+    let sub = SubscriptionId::from_bytes(*b"ABCDEFGHIJKLMNOP");
+    let cases = [
+        (
+            event(&tenant, EventId::from_bytes(id)),
+            r"Edefault\x000123456789abcdef",
+        ),
+        (body(EventId::from_bytes(id)), "B0123456789abcdef"),
+        (
+            delivery(sub, DeliveryId::from_bytes(id)),
+            "DABCDEFGHIJKLMNOP0123456789abcdef",
+        ),
+        (
+            due(sub, place),
+            r"QABCDEFGHIJKLMNOP\x00\x00\x00\x00\x00\x00\x01\x020123456789abcdef",
+        ),
+        (
+            attempt(LogPosition(0x0304)),
+            r"A\x00\x00\x00\x00\x00\x00\x03\x04",
+        ),
+        (idempotency(&tenant, "key"), r"Idefault\x00key"),
+        (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
+        (tally(), "N"),
+        (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
+        (request(&tenant, "id"), r"Rdefault\x00id"),
+        (
+            replay(&tenant, ReplayId::from_bytes(id)),
+            r"Ydefault\x000123456789abcdef",
+        ),
+        (first_day(), "F"),
+        (gone(), "G"),
+        (
+            resting(Day::from_number(0x4d21)),
+            r"Z\x00\x00\x00\x00\x00\x00M!",
+        ),
+        (
+            witness(Day::from_number(0x4d21)),
+            r"W\x00\x00\x00\x00\x00\x00M!",
+        ),
+        (untimed(), "U"),
+        (copying(), "C"),
+    ];
+    for (key, expected) in cases {
+        assert_eq!(text(&key), expected);
+    }
+    assert_eq!(place_of(&due(sub, place)), Some((sub, place)));
+    assert_eq!(piece_of(&piece(b"Bx", 2)), Some((b"Bx".as_slice(), 2)));
+    let key = idempotency(&tenant, "a\0b");
+    assert_eq!(named_of(&key), Some((tenant, b"a\0b".as_slice())));
+}
