@@ -101,6 +101,63 @@ async fn a_bench_counts_what_it_published() {
     }
 }
 
+/// What a scenario tells programs.
+async fn scenario(name: &str, options: &[&str]) -> serde_json::Value {
+    let arguments = [&["bench", "--json", "--scenario", name], options].concat();
+    let mut bench = Running::start(&arguments);
+    let report = bench.read_until("no such line").await.join("\n");
+    assert!(bench.succeeded().await, "{report}");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+    assert_eq!(report["scenario"], name);
+    assert_eq!(report["refused"].as_u64().unwrap_or(0), 0, "{report}");
+    report
+}
+
+#[tokio::test]
+async fn a_bench_of_neighbours_tells_what_the_good_ones_noticed() {
+    for (name, troubled, held) in [("dead-endpoints", 1, false), ("slow-receivers", 3, true)] {
+        let options = ["--subscriptions", "10", "--pairs", "1"];
+        let load = ["--duration", "1s", "--rate", "100"];
+        let backlog: &[&str] = if held { &[] } else { &["--backlog", "50"] };
+        let report = scenario(name, &[&options[..], &load, backlog].concat()).await;
+        assert_eq!(report["troubled"], troubled, "{report}");
+        let phases = report["phases"].as_array().expect("it is a list");
+        let order: Vec<_> = phases.iter().map(|phase| &phase["troubled"]).collect();
+        assert_eq!(order, [false, true], "{report}");
+        for phase in phases {
+            assert!(phase["published"].as_u64() > Some(80), "{report}");
+            assert_eq!(phase["delivered"], phase["published"], "{report}");
+        }
+        assert!(report["p99_ratio"].as_f64() > Some(0.0), "{report}");
+        assert_eq!(report["overrun_us"].is_number(), held, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn no_timer_of_a_bench_is_early() {
+    let options = ["--events", "200", "--duration", "1s", "--fan-out", "2"];
+    let report = scenario("timers", &options).await;
+    assert_eq!(report["published"], 200, "{report}");
+    assert_eq!(report["delivered"], 400, "{report}");
+    assert_eq!(report["early"], 0, "{report}");
+    assert!(report["late_us"]["max"].as_f64() > Some(0.0), "{report}");
+}
+
+#[tokio::test]
+async fn a_bench_of_recovery_watches_the_rate_rise() {
+    let options = ["--events", "400", "--rate-limit", "100"];
+    let report = scenario("recovery", &options).await;
+    assert_eq!(report["published"], 400, "{report}");
+    assert!(report["failed_attempts"].as_u64() > Some(0), "{report}");
+    let ramp = report["ramp_per_s"].as_array().expect("it is a list");
+    assert_eq!(ramp.len(), 8, "{report}");
+    assert!(
+        ramp.iter().all(|count| count.as_u64() <= Some(102)),
+        "{report}"
+    );
+    assert!(report["delivered"].as_u64() > Some(200), "{report}");
+}
+
 #[tokio::test]
 async fn problems_of_a_configuration_stand_in_the_order_of_the_file() {
     let folder = tempfile::tempdir().unwrap();

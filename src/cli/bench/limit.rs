@@ -132,7 +132,7 @@ async fn post(shared: Arc<Posting>) -> anyhow::Result<()> {
 fn envelope(id: &str, stamp: Stamp, payload_size: usize) -> Vec<u8> {
     let mut body = format!(
         "{{\"id\":\"{id}\",\"type\":\"{}\",\"createdAt\":\"2024-01-15T10:00:00.000Z\",\"data\":",
-        super::publish::EVENT_TYPE
+        super::events::EVENT_TYPE
     )
     .into_bytes();
     stamp.write_payload(payload_size, &mut body);

@@ -1,5 +1,5 @@
 //! When the next event is published: as fast as answers come, at a rate, or
-//! only so many ahead of their arrival.
+//! only so many ahead of their arrival; and when there is none any more.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,12 +13,17 @@ use tokio::{
 
 use crate::cli::{clock, stamp::Stamp};
 
+/// A time that nobody waits for.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// Shared by everybody who publishes.
 pub(super) struct Pace {
     end: Instant,
     start_nanos: u64,
     end_nanos: u64,
     next: AtomicU64,
+    /// How many events there are at most.
+    count: u64,
     /// Pause between events of an open loop.
     interval_nanos: Option<u64>,
     /// Events that may still be sent before one arrives.
@@ -35,8 +40,17 @@ impl Pace {
             start_nanos,
             end_nanos: start_nanos + nanos(duration),
             next: AtomicU64::new(0),
+            count: u64::MAX,
             interval_nanos: rate.map(|rate| nanos(Duration::from_secs_f64(1.0 / rate))),
             in_flight: in_flight.map(Semaphore::new),
+        }
+    }
+
+    /// Starts now, and ends after so many events, sent as fast as answers come.
+    pub(super) fn counted(count: u64) -> Self {
+        Self {
+            count,
+            ..Self::start(LONGEST, None, None)
         }
     }
 
@@ -59,7 +73,7 @@ impl Pace {
         let slot = self
             .interval_nanos
             .map_or(now, |interval| self.start_nanos + sequence * interval);
-        if slot >= self.end_nanos {
+        if slot >= self.end_nanos || sequence >= self.count {
             return None;
         }
         if slot <= now {
@@ -83,7 +97,8 @@ impl Pace {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// A duration in nanoseconds.
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
@@ -106,6 +121,14 @@ mod tests {
         let pace = Pace::start(Duration::from_millis(50), None, Some(1));
         assert!(pace.turn().await.is_some());
         pace.arrived(1);
+        assert!(pace.turn().await.is_some());
+        assert_eq!(pace.turn().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_counted_pace_ends_after_its_events() {
+        let pace = Pace::counted(2);
+        assert!(pace.turn().await.is_some());
         assert!(pace.turn().await.is_some());
         assert_eq!(pace.turn().await, None);
     }

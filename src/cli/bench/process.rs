@@ -1,6 +1,6 @@
 //! CPU time and memory of a process, from Linux's /proc.
 
-use std::{fs, time::Duration};
+use std::{fs, future, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -21,8 +21,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Samples until it is dropped.
-    pub(super) async fn watch(&mut self, pid: u32) {
+    /// Samples until it is dropped; nothing if the process is not known.
+    pub(super) async fn watch(&mut self, pid: Option<u32>) {
+        let Some(pid) = pid else {
+            return future::pending().await;
+        };
         let mut ticks = interval(SAMPLE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -45,6 +48,11 @@ impl Memory {
 
     pub(super) fn max(&self) -> Option<u64> {
         self.samples.iter().max().copied()
+    }
+
+    /// How far it rose above its start.
+    pub(super) fn growth(&self) -> Option<u64> {
+        Some(self.max()? - self.start()?)
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Progress(ProgressBar);
 impl Progress {
     pub(super) fn start() -> Self {
         let bar = ProgressBar::new(1);
-        let style = ProgressStyle::with_template("{msg:>8} {bar:40} {prefix}");
+        let style = ProgressStyle::with_template("{msg:>9} {bar:40} {prefix}");
         bar.set_style(style.expect("the template is well-formed"));
         Self(bar)
     }
@@ -26,8 +26,13 @@ impl Progress {
     }
 
     /// Shows how publishing goes, until it is dropped.
-    pub(super) async fn watch(&self, ledger: &Mutex<Ledger>, duration: Duration) {
-        self.phase("load");
+    pub(super) async fn watch(
+        &self,
+        name: &'static str,
+        ledger: &Mutex<Ledger>,
+        duration: Duration,
+    ) {
+        self.phase(name);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.0.set_length(millis(duration));
         let start = Instant::now();

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -12,17 +11,14 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, transport::Channel};
 
-use super::{ledger::Ledger, pace::Pace};
+use super::{Args, events::Events, ledger::Ledger, pace::Pace};
 use crate::{
     cli::stamp::Stamp,
     proto::{
-        Event, PublishEventRequest, StreamPublishEventsRequest, StreamPublishEventsResponse, event,
+        PublishEventRequest, StreamPublishEventsRequest, StreamPublishEventsResponse,
         event_service_client::EventServiceClient, stream_publish_events_response,
     },
 };
-
-/// Type of the events that are published.
-pub(super) const EVENT_TYPE: &str = "bench.event";
 
 /// Pause after a refusal, so that a server that refuses is not hammered.
 const AFTER_REFUSAL: Duration = Duration::from_millis(10);
@@ -38,16 +34,27 @@ pub(super) enum Mode {
 
 /// What the publishers share.
 pub(super) struct Publishing {
-    pub(super) mode: Mode,
+    mode: Mode,
     /// Events that may wait for their answer at once.
-    pub(super) concurrency: usize,
-    pub(super) payload_size: usize,
-    pub(super) channels: Vec<Channel>,
+    concurrency: usize,
+    events: Events,
+    channels: Vec<Channel>,
     pub(super) pace: Pace,
     pub(super) ledger: Mutex<Ledger>,
 }
 
 impl Publishing {
+    pub(super) fn new(args: &Args, channels: &[Channel], events: Events, pace: Pace) -> Arc<Self> {
+        Arc::new(Self {
+            mode: args.mode,
+            concurrency: args.concurrency,
+            events,
+            channels: channels.to_vec(),
+            pace,
+            ledger: Mutex::new(Ledger::new()),
+        })
+    }
+
     /// Counts a refusal and waits a little.
     async fn refused(&self, status: &Status) {
         self.ledger.lock().refuse(status);
@@ -80,7 +87,7 @@ pub(super) async fn publish(shared: &Arc<Publishing>) {
 async fn unary(shared: Arc<Publishing>, channel: Channel) {
     let mut client = EventServiceClient::new(channel);
     while let Some(stamp) = shared.pace.turn().await {
-        let event = Some(event(stamp, shared.payload_size));
+        let event = Some(shared.events.event(stamp));
         match client.publish_event(PublishEventRequest { event }).await {
             Ok(_) => shared.ledger.lock().acknowledge(stamp),
             Err(status) => shared.refused(&status).await,
@@ -101,7 +108,7 @@ async fn stream(shared: Arc<Publishing>, channel: Channel, window: usize) {
             unanswered.lock().insert(stamp.sequence, stamp);
             let request = StreamPublishEventsRequest {
                 sequence: stamp.sequence,
-                event: Some(event(stamp, shared.payload_size)),
+                event: Some(shared.events.event(stamp)),
             };
             if requests.send(request).await.is_err() {
                 break;
@@ -149,14 +156,4 @@ async fn answers(
         free.add_permits(1);
     }
     Ok(())
-}
-
-fn event(stamp: Stamp, payload_size: usize) -> Event {
-    let mut payload = Vec::with_capacity(payload_size.max(128));
-    stamp.write_payload(payload_size, &mut payload);
-    Event {
-        r#type: EVENT_TYPE.to_owned(),
-        payload: Some(event::Payload::Data(Bytes::from(payload))),
-        ..Event::default()
-    }
 }

@@ -9,11 +9,12 @@ use std::{
 use anyhow::Context;
 use tonic::transport::{Channel, Endpoint};
 
-use super::Args;
+use super::{Args, events::EVENT_TYPE};
 use crate::{
     cli::child::{Receiver, ScratchFolder, Server, any_address, free_address},
     proto::{
-        CreateSubscriptionRequest, DeleteSubscriptionRequest, Subscription,
+        CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
+        EnableSubscriptionRequest, Subscription, delivery_service_client::DeliveryServiceClient,
         subscription_service_client::SubscriptionServiceClient,
     },
 };
@@ -42,7 +43,7 @@ impl Rig {
             Self::around(args)?
         };
         if !args.publish_only {
-            let delay = format!("--delay={}ms", args.answer_after.as_millis());
+            let delay = format!("--delay={}ms", args.answer_after().as_millis());
             let verify: &[&str] = if args.no_verify {
                 &[&delay, "--no-verify"]
             } else {
@@ -84,16 +85,26 @@ impl Rig {
             return Ok(());
         };
         let in_flight = args.in_flight.unwrap_or(args.concurrency).clamp(1, 1024);
-        let mut client = self.client().await?;
-        for path in 0..args.fan_out {
-            let subscription = Subscription {
+        let wanted = (0..args.fan_out)
+            .map(|path| Subscription {
                 url: format!("{}/{path}", receiver.url()),
-                events: vec![super::publish::EVENT_TYPE.to_owned()],
-                secret: SECRET.to_owned(),
-                description: "made by postrider bench".to_owned(),
                 max_in_flight: u32::try_from(in_flight).expect("it was clamped"),
-                ..Subscription::default()
-            };
+                ..subscription_to(EVENT_TYPE)
+            })
+            .collect();
+        self.create(wanted).await?;
+        Ok(())
+    }
+
+    /// Creates subscriptions, which are removed when the rig stops, and returns
+    /// their ids.
+    pub(super) async fn create(
+        &mut self,
+        subscriptions: Vec<Subscription>,
+    ) -> anyhow::Result<Vec<String>> {
+        let before = self.subscriptions.len();
+        let mut client = self.client().await?;
+        for subscription in subscriptions {
             let created = client
                 .create_subscription(CreateSubscriptionRequest {
                     subscription: Some(subscription),
@@ -103,7 +114,29 @@ impl Rig {
                 .context("the server refuses to call receivers on 127.0.0.1")?;
             self.subscriptions.push(created.into_inner().id);
         }
+        Ok(self.subscriptions[before..].to_vec())
+    }
+
+    /// Enables or disables subscriptions.
+    pub(super) async fn switch(&self, ids: &[String], on: bool) -> anyhow::Result<()> {
+        let mut client = self.client().await?;
+        for id in ids.iter().cloned() {
+            if on {
+                let request = EnableSubscriptionRequest { id };
+                client.enable_subscription(request).await?;
+            } else {
+                let message = "a calm phase".to_owned();
+                let request = DisableSubscriptionRequest { id, message };
+                client.disable_subscription(request).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// A client that looks at deliveries.
+    pub(super) async fn deliveries(&self) -> anyhow::Result<DeliveryServiceClient<Channel>> {
+        let channel = self.connect(1).await?.remove(0);
+        Ok(DeliveryServiceClient::new(channel))
     }
 
     /// Removes what the run made and ends what it started.
@@ -173,6 +206,16 @@ impl Rig {
             subscriptions: Vec::new(),
             scratch: None,
         })
+    }
+}
+
+/// What all subscriptions of a run have in common.
+pub(super) fn subscription_to(event_type: &str) -> Subscription {
+    Subscription {
+        events: vec![event_type.to_owned()],
+        secret: SECRET.to_owned(),
+        description: "made by postrider bench".to_owned(),
+        ..Subscription::default()
     }
 }
 

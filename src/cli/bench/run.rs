@@ -1,12 +1,13 @@
 //! The phases of a run: limit, server, limit. The limit is measured on both
 //! sides of the load, so that a machine that slows down slows both.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::{
     Args, disk,
+    events::Events,
     ledger::Ledger,
     limit::{Limit, Plan},
     pace::Pace,
@@ -60,7 +61,8 @@ pub(super) async fn measure(args: &Args, rig: &mut Rig) -> anyhow::Result<Report
         }),
         _ => None,
     };
-    let limit_duration = (args.duration / 4).clamp(Duration::from_secs(1), Duration::from_secs(5));
+    let limit_duration =
+        (args.duration() / 4).clamp(Duration::from_secs(1), Duration::from_secs(5));
     let mut limit = Limit::new();
     if let Some(plan) = &limit_plan {
         progress.phase("limit");
@@ -92,20 +94,15 @@ async fn load(
     }
     let channels = rig.connect(args.connections()).await?;
     let before = Spent::so_far(rig)?;
-    let shared = Arc::new(Publishing {
-        mode: args.mode,
-        concurrency: args.concurrency,
-        payload_size: args.payload_size,
-        channels,
-        pace: Pace::start(args.duration, args.rate(), args.in_flight),
-        ledger: Mutex::new(Ledger::new()),
-    });
+    let events = Events::new(args.payload_size);
+    let pace = Pace::start(args.duration(), args.rate(), args.in_flight);
+    let shared = Publishing::new(args, &channels, events, pace);
     let mut memory = process::Memory::default();
     tokio::select! {
         () = publish(&shared) => {}
         result = feed(args, witness.as_ref(), &shared.pace) => result?,
-        () = watch_memory(&mut memory, rig.server_pid()) => {}
-        () = progress.watch(&shared.ledger, args.duration) => {}
+        () = memory.watch(rig.server_pid()) => {}
+        () = progress.watch("load", &shared.ledger, args.duration()) => {}
     }
     let start_nanos = shared.pace.start_nanos();
     report.publish = published(&shared.ledger.lock(), start_nanos);
@@ -176,13 +173,6 @@ async fn feed(args: &Args, witness: Option<&Witness>, pace: &Pace) -> anyhow::Re
     }
 }
 
-async fn watch_memory(memory: &mut process::Memory, pid: Option<u32>) {
-    match pid {
-        Some(pid) => memory.watch(pid).await,
-        None => std::future::pending().await,
-    }
-}
-
 fn summary(memory: &process::Memory, pid: u32) -> Option<report::Memory> {
     Some(report::Memory {
         start: memory.start()?,
@@ -208,6 +198,6 @@ fn setup(args: &Args) -> report::Setup {
         rate: args.rate(),
         payload_size: args.payload_size,
         fan_out: args.fan_out,
-        duration: args.duration,
+        duration: args.duration(),
     }
 }

@@ -36,7 +36,46 @@ fn what_cannot_be_run_is_refused() {
         &["--duration", "10"],
         &["--publish-only", "--in-flight", "8"],
         &["--server-pid", "1"],
+        &["--pairs", "2"],
+        &["--scenario", "timers", "--in-flight", "8"],
+        &["--scenario", "timers", "--skip-limit"],
+        &["--scenario", "slow-receivers", "--subscriptions", "9"],
     ] {
         assert!(parse(options).is_err(), "{options:?}");
+    }
+}
+
+#[test]
+fn flags_that_do_not_go_with_the_scenario_are_refused() {
+    let check = |options: &[&str]| scenario::check(&parse(options).unwrap());
+    for options in [
+        &["timers", "--pairs", "2"][..],
+        &["timers", "--rate", "50"],
+        &["timers", "--rate-limit", "50"],
+        &["recovery", "--duration", "10s"],
+        &["recovery", "--fan-out", "2"],
+        &["slow-receivers", "--backlog", "9"],
+        &["slow-receivers", "--events", "9"],
+        &["dead-endpoints", "--answer-after", "1s"],
+        &["recovery", "--subscriptions", "10"],
+    ] {
+        let refused = check(&[&["--scenario"], options].concat());
+        let told = refused.unwrap_err().to_string();
+        let expected = format!("{} does not go with --scenario {}", options[1], options[0]);
+        assert_eq!(told, expected);
+    }
+}
+
+#[test]
+fn flags_that_go_with_the_scenario_are_taken() {
+    let check = |options: &[&str]| scenario::check(&parse(options).unwrap());
+    for options in [
+        &["--fan-out", "2", "--rate", "9"][..],
+        &["--scenario", "timers", "--events", "9", "--fan-out", "2"],
+        &["--scenario", "recovery", "--rate-limit", "9"],
+        &["--scenario", "dead-endpoints", "--backlog", "9"],
+        &["--scenario", "hanging-endpoints", "--rate", "9"],
+    ] {
+        check(options).unwrap();
     }
 }

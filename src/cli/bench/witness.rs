@@ -30,9 +30,12 @@ impl Witness {
     }
 
     pub(super) async fn reset(&self) -> anyhow::Result<()> {
-        let url = format!("{}/reset", self.base);
-        self.client.post(url).send().await?.error_for_status()?;
-        Ok(())
+        self.post("/reset").await
+    }
+
+    /// Has deliveries answered with this status from now on.
+    pub(super) async fn answer_with(&self, status: u16) -> anyhow::Result<()> {
+        self.post(&format!("/status/{status}")).await
     }
 
     /// The events that arrived at the path `/{path}`.
@@ -76,6 +79,12 @@ impl Witness {
             stats = now;
         }
         Ok(stats)
+    }
+
+    async fn post(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.client.post(format!("{}{path}", self.base));
+        request.send().await?.error_for_status()?;
+        Ok(())
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {

@@ -6,22 +6,33 @@
 //! | `GET /arrived/{n}` | bits of the path that ends in `/{n}` |
 //! | `GET /arrivals` | unique arrivals, a line at each change, without end |
 //! | `POST /reset` | forgets everything |
+//! | `POST /status/{code}` | answers deliveries with this status from now on |
+//! | `POST /hang...`, `/drip...`, `/endless...` | see [`Trouble`] |
 //! | any other `POST` | a delivery |
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::StreamExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Args, tally::Tally, verify::Key};
+use super::{
+    Args,
+    tally::Tally,
+    trouble::{Frames, Trouble},
+    verify::Key,
+};
 use crate::cli::{clock, stamp::Stamp};
 
-type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, hyper::Result<Frame<Bytes>>>>>;
+type Body = Either<Full<Bytes>, StreamBody<Frames>>;
 
 /// What the receiver does with a delivery, and what it has seen.
 pub(super) struct Endpoint {
@@ -29,7 +40,7 @@ pub(super) struct Endpoint {
     fail_first: u32,
     fail_types: Vec<Vec<u8>>,
     delay: Duration,
-    status: StatusCode,
+    status: Cell<StatusCode>,
     tally: RefCell<Tally>,
     arrivals: watch::Sender<u64>,
 }
@@ -46,7 +57,7 @@ impl Endpoint {
             fail_first: args.fail_first,
             fail_types: args.fail_type.iter().map(in_envelope).collect(),
             delay: args.delay,
-            status: args.status,
+            status: Cell::new(args.status),
             tally: RefCell::default(),
             arrivals: watch::Sender::new(0),
         })
@@ -74,6 +85,11 @@ impl Endpoint {
                 self.arrivals.send_replace(0);
                 full(StatusCode::NO_CONTENT, "")
             }
+            (&Method::POST, _) if path.starts_with("/status/") => self.change_status(path),
+            (&Method::POST, _) if let Some(trouble) = Trouble::of(path) => {
+                self.tally.borrow_mut().received += 1;
+                Response::new(Either::Right(StreamBody::new(trouble.body().await)))
+            }
             (&Method::POST, _) => {
                 let status = self.deliver(&head.headers, number_of(path), &body);
                 if !self.delay.is_zero() {
@@ -96,15 +112,29 @@ impl Endpoint {
             tally.bad_signatures += 1;
             return StatusCode::UNAUTHORIZED;
         }
-        if self.fails(&mut tally, headers, path, body) {
+        let status = if self.fails(&mut tally, headers, path, body) {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            self.status.get()
+        };
+        if !status.is_success() {
             tally.failed += 1;
-            return StatusCode::INTERNAL_SERVER_ERROR;
+            return status;
         }
         if let Some(stamp) = Stamp::find(body) {
             tally.take(path, stamp, now);
             self.arrivals.send_replace(tally.unique());
         }
-        self.status
+        status
+    }
+
+    fn change_status(&self, path: &str) -> Response<Body> {
+        let code = u16::try_from(number_of(path)).unwrap_or_default();
+        let Ok(status) = StatusCode::from_u16(code) else {
+            return full(StatusCode::BAD_REQUEST, "");
+        };
+        self.status.set(status);
+        full(StatusCode::NO_CONTENT, "")
     }
 
     fn fails(&self, tally: &mut Tally, headers: &HeaderMap, path: u32, body: &[u8]) -> bool {
@@ -120,7 +150,7 @@ impl Endpoint {
             .is_some_and(|attempt| attempt <= self.fail_first)
     }
 
-    fn follow(&self) -> StreamBody<BoxStream<'static, hyper::Result<Frame<Bytes>>>> {
+    fn follow(&self) -> StreamBody<Frames> {
         let counts = WatchStream::new(self.arrivals.subscribe());
         let lines = counts.map(|count| Ok(Frame::data(Bytes::from(format!("{count}\n")))));
         StreamBody::new(lines.boxed())

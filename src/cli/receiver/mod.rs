@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod tally;
+mod trouble;
 mod verify;
 
 use std::{

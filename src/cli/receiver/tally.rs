@@ -27,12 +27,14 @@ pub(in crate::cli) struct Stats {
     pub(in crate::cli) received: u64,
     /// Requests answered 401.
     pub(in crate::cli) bad_signatures: u64,
-    /// Requests answered 500 on purpose.
+    /// Requests that failed on purpose.
     pub(in crate::cli) failed: u64,
     /// Stamped payloads taken for the first time.
     pub(in crate::cli) unique: u64,
     /// Stamped payloads taken once more.
     pub(in crate::cli) duplicates: u64,
+    /// First arrivals before the time of their stamp.
+    pub(in crate::cli) early: u64,
     /// Monotonic time of the last first arrival, in nanoseconds.
     pub(in crate::cli) last_arrival_ns: u64,
     /// From sending to the first arrival.
@@ -46,6 +48,7 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     unique: u64,
     duplicates: u64,
+    early: u64,
     last_arrival_nanos: u64,
     latency_nanos: Histogram<u64>,
     /// By path, a bit for each sequence number.
@@ -62,6 +65,7 @@ impl Default for Tally {
             failed: 0,
             unique: 0,
             duplicates: 0,
+            early: 0,
             last_arrival_nanos: 0,
             latency_nanos: new_histogram(),
             arrived: BTreeMap::new(),
@@ -81,6 +85,7 @@ impl Tally {
             return;
         }
         self.unique += 1;
+        self.early += u64::from(now_nanos < stamp.sent_nanos);
         self.last_arrival_nanos = now_nanos;
         let latency = now_nanos.saturating_sub(stamp.sent_nanos);
         self.latency_nanos.saturating_record(latency);
@@ -118,6 +123,7 @@ impl Tally {
             failed: self.failed,
             unique: self.unique,
             duplicates: self.duplicates,
+            early: self.early,
             last_arrival_ns: self.last_arrival_nanos,
             latency_us: Latency::of_nanos(&self.latency_nanos),
         }
@@ -155,6 +161,14 @@ mod tests {
         let stats = tally.stats();
         assert!((999.0..1002.0).contains(&stats.latency_us.max), "{stats:?}");
         assert_eq!(stats.last_arrival_ns, 1_001_000);
+    }
+
+    #[test]
+    fn an_arrival_before_the_time_of_its_stamp_is_early() {
+        let mut tally = Tally::default();
+        tally.take(0, stamp(0), 999);
+        tally.take(0, stamp(1), 1_000);
+        assert_eq!(tally.stats().early, 1);
     }
 
     #[test]

@@ -121,3 +121,42 @@ async fn arrivals_are_followed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_status_is_changed_from_outside() {
+    with_receiver(&[], async |client, base| {
+        let body = payload(0);
+        for status in [503, 204] {
+            let change = client.post(format!("{base}/status/{status}"));
+            assert_eq!(change.send().await.unwrap().status(), 204);
+            assert_eq!(deliver(&client, &base, "evt_1", &body, &body).await, status);
+        }
+        let seen = stats(&client, &base).await;
+        assert_eq!((seen.received, seen.failed, seen.unique), (2, 1, 1));
+        let wrong = client.post(format!("{base}/status/7")).send().await;
+        assert_eq!(wrong.unwrap().status(), 400);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receiver_in_trouble_drips_or_never_ends_or_never_answers() {
+    with_receiver(&[], async |client, base| {
+        let post = |path| client.post(format!("{base}{path}")).send();
+        let mut dripping = post("/drip/1").await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(dripping.chunk().await.unwrap().unwrap().as_ref(), b"x");
+        }
+        let mut endless = post("/endless/1").await.unwrap();
+        let mut read = 0;
+        while read < 8 << 20 {
+            read += endless.chunk().await.unwrap().unwrap().len();
+        }
+        let hanging = post("/hang/1");
+        let answer = tokio::time::timeout(Duration::from_millis(100), hanging).await;
+        assert!(answer.is_err());
+        let seen = stats(&client, &base).await;
+        assert_eq!((seen.received, seen.unique), (3, 0));
+    })
+    .await;
+}

@@ -5,11 +5,18 @@ mod table;
 
 use std::time::Duration;
 
-pub(super) use self::{json::to_json, table::to_table};
+pub(super) use self::{
+    json::to_json,
+    table::{micros, to_table},
+};
 use crate::cli::latency::{Latency, real};
 
 /// What each name in the JSON object means.
-pub(super) const NAMES: &str = include_str!("names.txt");
+pub(super) const NAMES: &str = concat!(
+    include_str!("names.txt"),
+    "\n",
+    include_str!("scenarios.txt")
+);
 
 /// Everything a run measured. What was not measured is none.
 #[derive(Debug, Clone, Default)]

@@ -130,7 +130,8 @@ fn line(name: &str, text: &str) -> String {
     format!("{name:<16}  {text}")
 }
 
-fn micros(micros: f64) -> String {
+/// A number of microseconds as people read it.
+pub(in crate::cli::bench) fn micros(micros: f64) -> String {
     show(Duration::from_secs_f64(micros / 1e6))
 }
 
