@@ -3,6 +3,8 @@
 
 mod attempt;
 mod client;
+mod cloudevents;
+mod content;
 mod dispatcher;
 mod failure;
 mod fetch;

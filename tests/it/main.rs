@@ -8,6 +8,7 @@
 
 mod architecture;
 mod chart;
+mod cloudevents;
 mod commands;
 mod crash;
 mod delivery;

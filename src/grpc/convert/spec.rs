@@ -94,11 +94,6 @@ pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subs
     if subscription.ordered {
         fields.add("ordered", "must be false: it is not available yet");
     }
-    let format = proto::PayloadFormat::try_from(subscription.payload_format);
-    if format.is_ok_and(|format| format > proto::PayloadFormat::Envelope) {
-        let wrong = "must be PAYLOAD_FORMAT_ENVELOPE: no other is available yet";
-        fields.add("payload_format", wrong);
-    }
     if !subscription.filter.is_empty() {
         fields.add("filter", "must be empty: it is not available yet");
     }

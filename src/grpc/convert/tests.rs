@@ -95,7 +95,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
             max_in_flight: 1_025,
             rate_limit: Some(RateLimit::default()),
             ordered: true,
-            payload_format: 2,
+            payload_format: 5,
             signature_schemes: vec![1, 0, 9],
             filter: "x".to_owned(),
             ..Default::default()
@@ -107,7 +107,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     request_id
     subscription.rate_limit
     subscription.ordered
-    subscription.payload_format
     subscription.filter
     subscription.secret
     subscription.url
@@ -120,6 +119,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     subscription.timeout
     subscription.max_in_flight
     subscription.rate_limit.per_second
+    subscription.payload_format
     subscription.signature_schemes[1]
     subscription.signature_schemes[2]
     ");
