@@ -19,7 +19,7 @@ pub use self::{
     error::{Error, Result},
     list::{List, Listed},
     patch::SpecPatch,
-    subscriptions::{CreateSubscription, Rotated, UpdateSubscription},
+    subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
 };
 pub use crate::storage::{Accepted, EventFilter, Resource, View};

@@ -50,7 +50,7 @@ impl Endpoint {
             (name, value)
         });
         Self {
-            signer: Signer::new(&subscription.secrets),
+            signer: Signer::new(&subscription.secrets, subscription.signing_keys.as_ref()),
             custom: custom.collect(),
             subscription,
         }
@@ -83,20 +83,24 @@ impl Endpoint {
         headers.insert(header::CONTENT_TYPE, content.media_type.clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
-        for scheme in &self.subscription.spec.signature_schemes {
-            match scheme {
-                SignatureScheme::StandardWebhooks => {
-                    let signature = self.signer.standard_webhooks(&id, now, body);
-                    headers.insert(WEBHOOK_ID, id_value.clone());
-                    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
-                    headers.insert(WEBHOOK_SIGNATURE, text(signature));
-                }
-                SignatureScheme::Sha256Body => {
-                    headers.insert(X_WEBHOOK_ID, id_value.clone());
-                    headers.insert(X_WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
-                    headers.insert(X_WEBHOOK_SIGNATURE, text(self.signer.sha256_body(body)));
-                }
+        let schemes = &self.subscription.spec.signature_schemes;
+        let signatures = schemes.iter().filter_map(|scheme| match scheme {
+            SignatureScheme::StandardWebhooks => {
+                Some(self.signer.standard_webhooks(&id, now, body))
             }
+            SignatureScheme::Ed25519 => Some(self.signer.ed25519(&id, now, body)),
+            SignatureScheme::Sha256Body => None,
+        });
+        let signatures = signatures.collect::<Vec<_>>().join(" ");
+        if !signatures.is_empty() {
+            headers.insert(WEBHOOK_ID, id_value.clone());
+            headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+            headers.insert(WEBHOOK_SIGNATURE, text(signatures));
+        }
+        if schemes.contains(&SignatureScheme::Sha256Body) {
+            headers.insert(X_WEBHOOK_ID, id_value);
+            headers.insert(X_WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+            headers.insert(X_WEBHOOK_SIGNATURE, text(self.signer.sha256_body(body)));
         }
         // What is told of the event stands in place of a custom header.
         for (name, value) in self.custom.iter().chain(&content.attributes) {

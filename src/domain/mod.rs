@@ -11,11 +11,13 @@ mod expression;
 mod filter;
 mod id;
 mod invalid;
+mod live;
 mod outcome;
 mod rate_limit;
 mod retry;
 mod secret;
 mod signature;
+mod signing_key;
 mod source;
 mod subscription;
 mod tenant;
@@ -31,11 +33,13 @@ pub use expression::FilterExpression;
 pub use filter::{DeliveryFilter, TimeRange};
 pub use id::{AttemptId, DeliveryId, EventId, SubscriptionId};
 pub use invalid::{Invalid, Violation, Violations};
+pub use live::{Live, LiveKeys, LiveSecrets};
 pub use outcome::{Answer, ErrorKind, Outcome, RetryAfter};
 pub use rate_limit::RateLimit;
 pub use retry::{Jitter, RetryPolicy, Schedule};
-pub use secret::{LiveSecrets, Secret};
+pub use secret::Secret;
 pub use signature::{SignatureScheme, Signer};
+pub use signing_key::SigningKey;
 pub use source::{Clock, Random};
 pub use subscription::{
     CustomHeaders, PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec,

@@ -120,9 +120,9 @@ impl SubscriptionService for Subscriptions {
         request: Request<RotateSubscriptionSecretRequest>,
     ) -> Result<Response<RotateSubscriptionSecretResponse>, Status> {
         let tenant = tenant(&request);
-        let (id, secret, overlap) =
+        let (id, renewal, overlap) =
             subscription::from_rotate(&request.into_inner()).map_err(to_status)?;
-        let rotated = self.0.rotate_secret(&tenant, id, secret, overlap).await;
+        let rotated = self.0.rotate_secret(&tenant, id, renewal, overlap).await;
         let rotated = rotated.map_err(to_status)?;
         Ok(Response::new(subscription::to_rotated(&rotated)))
     }

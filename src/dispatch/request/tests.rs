@@ -114,7 +114,7 @@ fn every_format_is_signed_over_the_body_as_sent() {
     ] {
         let mut subscription = subscription();
         subscription.spec.payload_format = format;
-        let signer = Signer::new(&subscription.secrets);
+        let signer = Signer::new(&subscription.secrets, None);
         let request = Endpoint::new(Arc::new(subscription)).request(&event, 1, TIME);
         let signature = signer.standard_webhooks(&event.id.to_string(), TIME, &request.body);
         assert_eq!(

@@ -139,9 +139,11 @@ fn from_schemes(fields: &mut Fields, schemes: &[i32]) -> Vec<SignatureScheme> {
         match proto::SignatureScheme::try_from(*scheme) {
             Ok(proto::SignatureScheme::StandardWebhooks) => Ok(SignatureScheme::StandardWebhooks),
             Ok(proto::SignatureScheme::Sha256Body) => Ok(SignatureScheme::Sha256Body),
-            Ok(proto::SignatureScheme::Unspecified) | Err(_) => {
-                Err("must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS or SIGNATURE_SCHEME_SHA256_BODY")
-            }
+            Ok(proto::SignatureScheme::Ed25519) => Ok(SignatureScheme::Ed25519),
+            Ok(proto::SignatureScheme::Unspecified) | Err(_) => Err(
+                "must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS, SIGNATURE_SCHEME_SHA256_BODY or \
+                 SIGNATURE_SCHEME_ED25519",
+            ),
         }
     });
     SubscriptionSpec::schemes_or_default(schemes)
