@@ -4,6 +4,7 @@
 mod deliveries;
 mod error;
 mod events;
+mod filter;
 mod list;
 mod patch;
 mod publish;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use self::routing::Routes;
 pub use self::{
     error::{Error, Result},
+    filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
     patch::SpecPatch,
     subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},

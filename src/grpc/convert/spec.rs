@@ -2,10 +2,10 @@
 
 use super::{Fields, from_duration, retry_policy::from_retry_policy};
 use crate::{
-    control::SpecPatch,
+    control::{Filter, SpecPatch},
     domain::{
-        CustomHeaders, EventPatterns, Labels, PayloadFormat, RateLimit, SignatureScheme,
-        SubscriptionSpec, Timeout,
+        CustomHeaders, EventPatterns, FilterExpression, Labels, PayloadFormat, RateLimit,
+        SignatureScheme, SubscriptionSpec, Timeout,
     },
     proto,
 };
@@ -81,7 +81,7 @@ pub(super) fn from_spec(
         patch.signature_schemes = Some(from_schemes(fields, &subscription.signature_schemes));
     }
     if named("filter") {
-        patch.filter = Some(fields.parse_optional("filter", &subscription.filter));
+        patch.filter = Some(from_filter(fields, &subscription.filter));
     }
     patch
 }
@@ -94,9 +94,6 @@ pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subs
     if subscription.ordered {
         fields.add("ordered", "must be false: it is not available yet");
     }
-    if !subscription.filter.is_empty() {
-        fields.add("filter", "must be empty: it is not available yet");
-    }
 }
 
 fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> {
@@ -105,6 +102,13 @@ fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> 
         return None; // What is wrong is noted already.
     }
     fields.check("events", EventPatterns::new(patterns))
+}
+
+/// Checks that a filter can be compiled: none if it is empty.
+pub(super) fn from_filter(fields: &mut Fields, filter: &str) -> Option<FilterExpression> {
+    let expression = fields.parse_optional("filter", filter)?;
+    let compiled = Filter::compile(&expression);
+    fields.check("filter", compiled).map(|_| expression)
 }
 
 fn from_rate_limit(fields: &mut Fields, limit: proto::RateLimit) -> Option<RateLimit> {

@@ -9,7 +9,9 @@ use super::{
     to_duration, to_timestamp,
 };
 use crate::{
-    control::{CreateSubscription, Error, List, Listed, Renewal, Rotated, UpdateSubscription},
+    control::{
+        CreateSubscription, Error, List, Listed, Renewal, Rotated, Unanswered, UpdateSubscription,
+    },
     domain::{
         EventType, LiveSecrets, PayloadFormat, RateLimit, SignatureScheme, State, StateCode,
         StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
@@ -17,8 +19,8 @@ use crate::{
     proto::{
         self, CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
         ListSubscriptionsRequest, ListSubscriptionsResponse, RotateSubscriptionSecretRequest,
-        RotateSubscriptionSecretResponse, SubscriptionState, TestSubscriptionRequest,
-        UpdateSubscriptionRequest,
+        RotateSubscriptionSecretResponse, SubscriptionState, TestFilterResponse,
+        TestSubscriptionRequest, UpdateSubscriptionRequest,
     },
 };
 
@@ -303,6 +305,20 @@ pub(in crate::grpc) fn to_listed(listed: &Listed<Arc<Subscription>>) -> ListSubs
     ListSubscriptionsResponse {
         subscriptions: shown.collect(),
         next_page_token: listed.next_page_token.clone(),
+    }
+}
+
+/// What a filter said of a sample event.
+pub(in crate::grpc) fn to_filter_tested(answer: Result<bool, Unanswered>) -> TestFilterResponse {
+    match answer {
+        Ok(matched) => TestFilterResponse {
+            matched,
+            error: String::new(),
+        },
+        Err(error) => TestFilterResponse {
+            matched: false,
+            error: error.to_string(),
+        },
     }
 }
 

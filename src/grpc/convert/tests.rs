@@ -108,7 +108,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     request_id
     subscription.rate_limit
     subscription.ordered
-    subscription.filter
     subscription.secret
     subscription.signing_key
     subscription.url
@@ -124,6 +123,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     subscription.payload_format
     subscription.signature_schemes[1]
     subscription.signature_schemes[2]
+    subscription.filter
     ");
 }
 
