@@ -4,6 +4,7 @@
 mod deliveries;
 mod error;
 mod events;
+mod explain;
 mod filter;
 mod list;
 mod patch;

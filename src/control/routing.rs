@@ -13,7 +13,7 @@ use super::{
     filter::{Program, Programs, Subject},
 };
 use crate::{
-    domain::{Event, EventPattern, EventType, State, SubscriptionId, TenantId},
+    domain::{Event, EventPattern, EventType, FilterExpression, State, SubscriptionId, TenantId},
     storage::{Engine, TenantSubscriptions, TenantVersion},
 };
 
@@ -41,6 +41,18 @@ impl Routes {
         };
         let slot = self.slot(tenant);
         Ok(slot.get_or_try_init(read).await?.clone())
+    }
+
+    /// What a filter says of an event, or why it has no answer.
+    pub(super) fn ask(
+        &self,
+        filter: &FilterExpression,
+        subject: &Subject<'_>,
+    ) -> std::result::Result<bool, String> {
+        match &*self.programs.get(filter) {
+            Ok(filter) => filter.matches(subject).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Forgets an index that the store found stale. Whatever is read from now on

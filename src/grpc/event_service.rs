@@ -6,14 +6,19 @@ use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert::event, publish_stream, status::to_status, tenant};
+use super::{
+    convert::{event, explain},
+    publish_stream,
+    status::to_status,
+    tenant,
+};
 use crate::{
     control::Control,
     proto::{
-        BatchPublishEventsRequest, BatchPublishEventsResponse, Event, GetEventRequest,
-        ListEventsRequest, ListEventsResponse, PublishEventRequest, PublishEventResponse,
-        StreamPublishEventsRequest, StreamPublishEventsResponse,
-        event_service_server::EventService,
+        BatchPublishEventsRequest, BatchPublishEventsResponse, Event, ExplainEventRequest,
+        ExplainEventResponse, GetEventRequest, ListEventsRequest, ListEventsResponse,
+        PublishEventRequest, PublishEventResponse, StreamPublishEventsRequest,
+        StreamPublishEventsResponse, event_service_server::EventService,
     },
 };
 
@@ -97,5 +102,16 @@ impl EventService for Events {
             .await;
         let listed = listed.map_err(to_status)?;
         Ok(Response::new(event::to_listed(listed, view)))
+    }
+
+    async fn explain_event(
+        &self,
+        request: Request<ExplainEventRequest>,
+    ) -> Result<Response<ExplainEventResponse>, Status> {
+        let tenant = tenant(&request);
+        let (id, list) = explain::from_explain(request.into_inner()).map_err(to_status)?;
+        let explained = self.control.explain_event(&tenant, id, &list).await;
+        let explained = explained.map_err(to_status)?;
+        Ok(Response::new(explain::to_explained(&explained)))
     }
 }

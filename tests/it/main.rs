@@ -14,6 +14,7 @@ mod crash;
 mod delivery;
 mod dispatch;
 mod durability;
+mod filters;
 mod flips;
 mod full_disk;
 mod grpc_publish;
