@@ -4,6 +4,8 @@
 mod deliveries;
 mod error;
 mod events;
+mod explain;
+mod filter;
 mod list;
 mod patch;
 mod publish;
@@ -19,10 +21,11 @@ use std::sync::Arc;
 use self::routing::Routes;
 pub use self::{
     error::{Error, Result},
+    filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
     patch::SpecPatch,
     replayer::replay,
-    subscriptions::{CreateSubscription, Rotated, UpdateSubscription},
+    subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
 };
 pub use crate::storage::{Accepted, Erased, EventFilter, Resource, View};

@@ -62,7 +62,7 @@ fn routed(
 }
 
 fn route(index: &Index, event: &Arc<Event>) -> Result<Routed> {
-    let subscriptions = index.route(&event.event_type);
+    let subscriptions = index.route(event);
     if subscriptions.len() > DeliveryId::MAX_PER_EVENT {
         return Err(Error::TooManyDeliveries {
             event_type: event.event_type.clone(),

@@ -10,6 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::replays::Wanted;
 use crate::{
     domain::{
         Clock, DeliveryFilter, DeliveryState, Outcomes, Replay, ReplayId, ReplayStep, Subscription,
@@ -157,11 +158,18 @@ impl Replayer {
     /// with the last event that it looked at.
     async fn next_of(&self, replay: &Replay, to: &Subscription) -> Result<ReplayAdvance> {
         let found = self.store.candidates(replay, EVENTS).await?;
-        let chosen = found.items.iter().filter(|candidate| {
-            let delivery = candidate.delivery.as_ref();
-            replay.step(to, &candidate.event_type, delivery) != ReplayStep::Leave
-        });
-        let mut events: Vec<_> = chosen.map(|candidate| candidate.event_id).collect();
+        let wanted = Wanted::by(to);
+        let mut events = Vec::new();
+        for candidate in &found.items {
+            let step = replay.step(to, &candidate.event_type, candidate.delivery.as_ref());
+            if step != ReplayStep::Leave
+                && wanted
+                    .is_wanted(&*self.store, &replay.tenant, candidate)
+                    .await?
+            {
+                events.push(candidate.event_id);
+            }
+        }
         let most = most_at_once(replay.spec.rate_limit.get());
         let up_to = if events.len() > most {
             events.truncate(most);

@@ -6,10 +6,12 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Control, Error, List, Listed, Result};
+use super::{Control, Error, Filter, List, Listed, Result, Subject};
 use crate::{
-    domain::{Replay, ReplayId, ReplaySpec, ReplayState, ReplayStep, TenantId},
-    storage::{Engine, ReplayChange},
+    domain::{
+        Invalid, Replay, ReplayId, ReplaySpec, ReplayState, ReplayStep, Subscription, TenantId,
+    },
+    storage::{self, Candidate, Engine, ReplayChange, View},
 };
 
 /// Events that are looked at at once where they are counted.
@@ -32,13 +34,17 @@ impl Control {
         let id = ReplayId::new(now, self.random.bits());
         let mut replay = Replay::new(id, tenant.clone(), spec, now);
         let mut counting = replay.clone();
+        let wanted = Wanted::by(&subscription);
         loop {
             let page = self.store.candidates(&counting, PAGE).await?;
-            let begun = page.items.iter().filter(|found| {
+            for found in &page.items {
                 let delivery = found.delivery.as_ref();
-                replay.step(&subscription, &found.event_type, delivery) == ReplayStep::Begin
-            });
-            replay.total += begun.count() as u64;
+                let step = replay.step(&subscription, &found.event_type, delivery);
+                let begins = step == ReplayStep::Begin;
+                if begins && wanted.is_wanted(&*self.store, tenant, found).await? {
+                    replay.total += 1;
+                }
+            }
             if page.next.is_none() {
                 break;
             }
@@ -86,6 +92,34 @@ impl Control {
             next: Some(first),
         };
         Ok(stream::try_unfold(watch, Watch::step))
+    }
+}
+
+/// Which events a subscription wants that it had no delivery of.
+pub(super) struct Wanted(Option<std::result::Result<Filter, Invalid>>);
+
+impl Wanted {
+    pub(super) fn by(subscription: &Subscription) -> Self {
+        Self(subscription.spec.filter.as_ref().map(Filter::compile))
+    }
+
+    /// Whether the filter lets it through, as when it would be published now.
+    pub(super) async fn is_wanted(
+        &self,
+        store: &dyn Engine,
+        tenant: &TenantId,
+        candidate: &Candidate,
+    ) -> storage::Result<bool> {
+        let Some(filter) = self.0.as_ref().filter(|_| candidate.delivery.is_none()) else {
+            return Ok(true);
+        };
+        let event = match store.event(tenant, candidate.event_id, View::Full).await {
+            Err(storage::Error::NotFound(_)) => return Ok(false),
+            event => event?,
+        };
+        let subject = Subject::from(&event);
+        let answer = filter.as_ref().map(|filter| filter.matches(&subject));
+        Ok(answer.is_ok_and(|answer| answer == Ok(true)))
     }
 }
 

@@ -9,9 +9,12 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
-use super::{Error, Result};
+use super::{
+    Error, Result,
+    filter::{Program, Programs, Subject},
+};
 use crate::{
-    domain::{EventPattern, EventType, State, SubscriptionId, TenantId},
+    domain::{Event, EventPattern, EventType, FilterExpression, State, SubscriptionId, TenantId},
     storage::{Engine, TenantSubscriptions, TenantVersion},
 };
 
@@ -25,24 +28,39 @@ type Slot = Arc<OnceCell<Arc<Index>>>;
 
 /// The indexes of the tenants that published.
 #[derive(Debug, Default)]
-pub(super) struct Routes(RwLock<HashMap<TenantId, Slot>>);
+pub(super) struct Routes {
+    slots: RwLock<HashMap<TenantId, Slot>>,
+    programs: Programs,
+}
 
 impl Routes {
     /// The tenant's index. It may be stale, which the store finds out.
     pub(super) async fn index(&self, store: &dyn Engine, tenant: &TenantId) -> Result<Arc<Index>> {
         let read = async || {
             let subscriptions = store.tenant_subscriptions(tenant).await?;
-            Ok::<_, Error>(Arc::new(Index::new(&subscriptions)))
+            Ok::<_, Error>(Arc::new(Index::new(&subscriptions, &self.programs)))
         };
         let slot = self.slot(tenant);
         Ok(slot.get_or_try_init(read).await?.clone())
+    }
+
+    /// What a filter says of an event, or why it has no answer.
+    pub(super) fn ask(
+        &self,
+        filter: &FilterExpression,
+        subject: &Subject<'_>,
+    ) -> std::result::Result<bool, String> {
+        match &*self.programs.get(filter) {
+            Ok(filter) => filter.matches(subject).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Forgets an index that the store found stale. Whatever is read from now on
     /// shows the change that made it so, and is kept only after this index was:
     /// so whoever was given this one is given a read that began later.
     pub(super) fn forget(&self, tenant: &TenantId, stale: &Arc<Index>) {
-        let mut slots = self.0.write();
+        let mut slots = self.slots.write();
         let kept = slots.get(tenant).and_then(|slot| slot.get());
         if kept.is_some_and(|kept| Arc::ptr_eq(kept, stale)) {
             slots.remove(tenant);
@@ -50,10 +68,10 @@ impl Routes {
     }
 
     fn slot(&self, tenant: &TenantId) -> Slot {
-        if let Some(slot) = self.0.read().get(tenant) {
+        if let Some(slot) = self.slots.read().get(tenant) {
             return slot.clone();
         }
-        let mut slots = self.0.write();
+        let mut slots = self.slots.write();
         if slots.len() >= MAX_TENANTS {
             slots.clear();
         }
@@ -68,11 +86,12 @@ pub(super) struct Index {
     any: Vec<SubscriptionId>,
     exact: HashMap<EventType, Vec<SubscriptionId>>,
     below: HashMap<String, Vec<SubscriptionId>>,
+    filters: HashMap<SubscriptionId, Program>,
 }
 
 impl Index {
     /// The index of these subscriptions.
-    pub(super) fn new(of: &TenantSubscriptions) -> Self {
+    pub(super) fn new(of: &TenantSubscriptions, programs: &Programs) -> Self {
         let mut index = Self {
             version: of.version,
             ..Self::default()
@@ -80,6 +99,9 @@ impl Index {
         for subscription in &of.subscriptions {
             if subscription.state != State::Active {
                 continue;
+            }
+            if let Some(filter) = &subscription.spec.filter {
+                index.filters.insert(subscription.id, programs.get(filter));
             }
             for pattern in subscription.spec.events.as_slice() {
                 let wanting = match pattern {
@@ -100,9 +122,20 @@ impl Index {
         self.version
     }
 
-    /// The subscriptions that want the type, each once, in the order of their
+    /// The subscriptions that want the event, each once, in the order of their
     /// ids.
-    pub(super) fn route(&self, event_type: &EventType) -> Vec<SubscriptionId> {
+    pub(super) fn route(&self, event: &Event) -> Vec<SubscriptionId> {
+        let mut wanting = self.wanting(&event.event_type);
+        let subject = Subject::from(event);
+        wanting.retain(|id| match self.filters.get(id).map(|program| &**program) {
+            None => true,
+            Some(Ok(filter)) => filter.matches(&subject) == Ok(true),
+            Some(Err(_)) => false,
+        });
+        wanting
+    }
+
+    fn wanting(&self, event_type: &EventType) -> Vec<SubscriptionId> {
         let text = event_type.as_str();
         let prefixes = text.match_indices('.').map(|(at, _)| &text[..at]);
         let below = prefixes.filter_map(|prefix| self.below.get(prefix));
@@ -122,11 +155,13 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
     use crate::domain::{
-        EventPatterns, LiveSecrets, Secret, StateCode, Subscription, SubscriptionSpec, Timestamp,
+        Attributes, ContentType, EventId, EventPatterns, LiveSecrets, NewEvent, Payload, Secret,
+        StateCode, Subscription, SubscriptionSpec, Timestamp,
     };
 
     fn pattern() -> impl Strategy<Value = String> {
@@ -173,8 +208,47 @@ mod tests {
                 .map(|subscription| subscription.id)
                 .collect();
             let version = TenantVersion(7);
-            let index = Index::new(&TenantSubscriptions { version, subscriptions });
-            prop_assert_eq!(index.route(&event_type), wanting);
+            let of = TenantSubscriptions { version, subscriptions };
+            let index = Index::new(&of, &Programs::default());
+            prop_assert_eq!(index.wanting(&event_type), wanting);
         }
+    }
+
+    #[test]
+    fn a_filter_decides_after_the_type_and_no_answer_is_no_match() {
+        let filtered = |n, filter: &str| {
+            let mut subscription = (*subscription(n, &["a".to_owned()], true)).clone();
+            subscription.spec.filter = Some(filter.parse().unwrap());
+            Arc::new(subscription)
+        };
+        let subscriptions = vec![
+            subscription(0, &["*".to_owned()], true),
+            filtered(1, "event.data.total > 1"),
+            filtered(2, "event.data.total > 2"),
+            filtered(3, "event.data.missing > 2"),
+            filtered(4, "refused by a later version"),
+        ];
+        let of = TenantSubscriptions {
+            version: TenantVersion(1),
+            subscriptions,
+        };
+        let index = Index::new(&of, &Programs::default());
+        let routed = |event_type: &str| {
+            let event = NewEvent {
+                event_type: event_type.parse().unwrap(),
+                payload: Payload {
+                    data: Bytes::from_static(b"{\"total\":2}"),
+                    content_type: ContentType::default(),
+                },
+                idempotency_key: None,
+                ordering_key: None,
+                attributes: Attributes::default(),
+                deliver_after: None,
+            };
+            let now = Timestamp::from_secs(1);
+            let event = event.accept(EventId::new(now, 0), TenantId::default(), now);
+            index.route(&event).len()
+        };
+        assert_eq!((routed("a"), routed("b")), (2, 1));
     }
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{Control, Error, List, Listed, Result, SpecPatch};
 use crate::{
     domain::{
-        LiveSecrets, Secret, State, StateCode, Subscription, SubscriptionId, SubscriptionSpec,
-        TenantId, Timestamp, Version,
+        LiveKeys, LiveSecrets, Secret, SigningKey, State, StateCode, Subscription, SubscriptionId,
+        SubscriptionSpec, TenantId, Timestamp, Version,
     },
     storage::{self, Created},
 };
@@ -21,10 +21,24 @@ pub struct CreateSubscription {
     pub spec: SubscriptionSpec,
     /// The owner's own secret; generated if `None`.
     pub secret: Option<Secret>,
+    /// The owner's own signing key; generated if it is needed and `None`.
+    pub signing_key: Option<SigningKey>,
     /// Makes the call idempotent.
     pub request_id: Option<String>,
     /// Creates nothing.
     pub validate_only: bool,
+}
+
+impl CreateSubscription {
+    /// Whether it asks for the subscription that was created before.
+    fn is_repeated_by(&self, first: &Subscription) -> bool {
+        let secret = self.secret.as_ref();
+        let key = self.signing_key.as_ref();
+        let first_key = first.signing_keys.as_ref().map(LiveKeys::newest);
+        self.spec == first.spec
+            && secret.is_none_or(|secret| secret == first.secrets.newest())
+            && key.is_none_or(|key| Some(key) == first_key)
+    }
 }
 
 /// A change of a subscription.
@@ -40,12 +54,23 @@ pub struct UpdateSubscription {
     pub validate_only: bool,
 }
 
-/// A subscription with a new secret.
+/// What a rotation makes the newest; generated where it is `None`.
+#[derive(Debug, Clone)]
+pub enum Renewal {
+    /// The secret that receivers know too.
+    Secret(Option<Secret>),
+    /// The key of which receivers know the public half.
+    SigningKey(Option<SigningKey>),
+}
+
+/// A subscription with a new secret or signing key.
 #[derive(Debug, Clone)]
 pub struct Rotated {
     /// The subscription.
     pub subscription: Arc<Subscription>,
-    /// How many secrets sign now.
+    /// Whether it was the secret that was renewed.
+    pub secret_renewed: bool,
+    /// How many of the renewed kind sign now.
     pub live_secrets: usize,
 }
 
@@ -59,28 +84,27 @@ impl Control {
     ) -> Result<Subscription> {
         let now = self.clock.now();
         let secret = create.secret.clone().unwrap_or_else(|| self.new_secret());
-        let subscription = Subscription::new(
+        let mut subscription = Subscription::new(
             SubscriptionId::new(now, self.random.bits()),
             tenant.clone(),
             create.spec.clone(),
             LiveSecrets::new(secret),
             now,
         );
+        subscription.signing_keys = create.signing_key.clone().map(LiveKeys::new);
+        let subscription = subscription.or_signing_key(|| self.new_signing_key());
         if create.validate_only {
             return Ok(subscription);
         }
         let stored = subscription.clone();
         match self
             .store
-            .create_subscription(stored, create.request_id)
+            .create_subscription(stored, create.request_id.clone())
             .await?
         {
             Created::New => Ok(subscription),
             Created::Repeated(first) => {
-                let own_secret = create.secret.as_ref();
-                let same = first.spec == create.spec
-                    && own_secret.is_none_or(|secret| secret == first.secrets.newest());
-                if same {
+                if create.is_repeated_by(&first) {
                     Ok(*first)
                 } else {
                     Err(Error::RequestIdReused)
@@ -127,7 +151,8 @@ impl Control {
             if spec == old.spec {
                 return Ok(old.clone());
             }
-            Ok(old.with_spec(spec, now))
+            let new = old.with_spec(spec, now);
+            Ok(new.or_signing_key(|| self.new_signing_key()))
         };
         if update.validate_only {
             let old = self.subscription(tenant, update.id).await?;
@@ -164,28 +189,69 @@ impl Control {
         .await
     }
 
-    /// Makes a new secret the signing one; the older ones go on for the
-    /// overlap.
+    /// Makes a new secret or key the signing one; the older ones of its kind go
+    /// on for the overlap.
     pub async fn rotate_secret(
         &self,
         tenant: &TenantId,
         id: SubscriptionId,
-        secret: Option<Secret>,
+        renewal: Renewal,
         overlap: Duration,
     ) -> Result<Rotated> {
-        let secret = secret.unwrap_or_else(|| self.new_secret());
-        let subscription = self
-            .change_subscription(tenant, id, |old, now| {
-                let secrets = old
-                    .secrets
-                    .rotate(secret.clone(), overlap, now)
-                    .map_err(|invalid| Error::invalid("overlap", invalid))?;
-                Ok(old.with_secrets(secrets, now))
-            })
-            .await?;
+        match renewal {
+            Renewal::Secret(secret) => {
+                let secret = secret.unwrap_or_else(|| self.new_secret());
+                self.rotate_shared(tenant, id, secret, overlap).await
+            }
+            Renewal::SigningKey(key) => {
+                let key = key.unwrap_or_else(|| self.new_signing_key());
+                self.rotate_key(tenant, id, key, overlap).await
+            }
+        }
+    }
+
+    async fn rotate_shared(
+        &self,
+        tenant: &TenantId,
+        id: SubscriptionId,
+        secret: Secret,
+        overlap: Duration,
+    ) -> Result<Rotated> {
+        let rotate = |old: &Subscription, now| {
+            let secrets = old.secrets.rotate(secret.clone(), overlap, now);
+            let secrets = secrets.map_err(|invalid| Error::invalid("overlap", invalid))?;
+            Ok(old.with_secrets(secrets, now))
+        };
+        let subscription = self.change_subscription(tenant, id, rotate).await?;
         let live_secrets = subscription.secrets.live(self.clock.now()).count();
         Ok(Rotated {
             subscription,
+            secret_renewed: true,
+            live_secrets,
+        })
+    }
+
+    async fn rotate_key(
+        &self,
+        tenant: &TenantId,
+        id: SubscriptionId,
+        key: SigningKey,
+        overlap: Duration,
+    ) -> Result<Rotated> {
+        let rotate = |old: &Subscription, now| {
+            let keys = match &old.signing_keys {
+                Some(keys) => keys.rotate(key.clone(), overlap, now),
+                None => Ok(LiveKeys::new(key.clone())),
+            };
+            let keys = keys.map_err(|invalid| Error::invalid("overlap", invalid))?;
+            Ok(old.with_signing_keys(keys, now))
+        };
+        let subscription = self.change_subscription(tenant, id, rotate).await?;
+        let keys = subscription.signing_keys.as_ref();
+        let live_secrets = keys.map_or(0, |keys| keys.live(self.clock.now()).count());
+        Ok(Rotated {
+            subscription,
+            secret_renewed: false,
             live_secrets,
         })
     }
@@ -214,8 +280,16 @@ impl Control {
     }
 
     fn new_secret(&self) -> Secret {
+        Secret::generate(self.random_bytes())
+    }
+
+    fn new_signing_key(&self) -> SigningKey {
+        SigningKey::from_private(self.random_bytes())
+    }
+
+    fn random_bytes(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         self.random.fill(&mut bytes);
-        Secret::generate(bytes)
+        bytes
     }
 }

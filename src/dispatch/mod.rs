@@ -4,6 +4,8 @@
 mod attempt;
 mod breaker;
 mod client;
+mod cloudevents;
+mod content;
 mod dispatcher;
 mod failure;
 mod fetch;

@@ -3,15 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
+use super::content::Content;
 use crate::domain::{Event, Headers, SignatureScheme, Signer, Subscription, Timestamp};
 
 const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
-const JSON: &str = "application/json";
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -51,7 +50,7 @@ impl Endpoint {
             (name, value)
         });
         Self {
-            signer: Signer::new(&subscription.secrets),
+            signer: Signer::new(&subscription.secrets, subscription.signing_keys.as_ref()),
             custom: custom.collect(),
             subscription,
         }
@@ -66,40 +65,47 @@ impl Endpoint {
     /// from 1 and `now` is when it begins.
     pub fn request(&self, event: &Event, attempt: u32, now: Timestamp) -> Request {
         let spec = &self.subscription.spec;
-        let body = envelope(event);
+        let content = Content::new(event, spec.payload_format);
         Request {
             url: spec.url.as_url().clone(),
-            headers: self.headers(event, attempt, now, &body),
-            body,
+            headers: self.headers(event, attempt, now, &content),
+            body: content.body,
             timeout: spec.timeout.as_duration(),
         }
     }
 
-    fn headers(&self, event: &Event, attempt: u32, now: Timestamp, body: &[u8]) -> HeaderMap {
+    fn headers(&self, event: &Event, attempt: u32, now: Timestamp, content: &Content) -> HeaderMap {
+        let body = &content.body;
         let id = event.id.to_string();
         let id_value = text(id.clone());
-        let mut headers = HeaderMap::with_capacity(16 + self.custom.len());
+        let mut headers = HeaderMap::with_capacity(24 + self.custom.len());
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(header::CONTENT_TYPE, content.media_type.clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
-        for scheme in &self.subscription.spec.signature_schemes {
-            match scheme {
-                SignatureScheme::StandardWebhooks => {
-                    let signature = self.signer.standard_webhooks(&id, now, body);
-                    headers.insert(WEBHOOK_ID, id_value.clone());
-                    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
-                    headers.insert(WEBHOOK_SIGNATURE, text(signature));
-                }
-                SignatureScheme::Sha256Body => {
-                    headers.insert(X_WEBHOOK_ID, id_value.clone());
-                    headers.insert(X_WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
-                    headers.insert(X_WEBHOOK_SIGNATURE, text(self.signer.sha256_body(body)));
-                }
+        let schemes = &self.subscription.spec.signature_schemes;
+        let signatures = schemes.iter().filter_map(|scheme| match scheme {
+            SignatureScheme::StandardWebhooks => {
+                Some(self.signer.standard_webhooks(&id, now, body))
             }
+            SignatureScheme::Ed25519 => Some(self.signer.ed25519(&id, now, body)),
+            SignatureScheme::Sha256Body => None,
+        });
+        let signatures = signatures.collect::<Vec<_>>().join(" ");
+        if !signatures.is_empty() {
+            headers.insert(WEBHOOK_ID, id_value.clone());
+            headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+            headers.insert(WEBHOOK_SIGNATURE, text(signatures));
         }
-        let custom = self.custom.iter();
-        headers.extend(custom.map(|(name, value)| (name.clone(), value.clone())));
+        if schemes.contains(&SignatureScheme::Sha256Body) {
+            headers.insert(X_WEBHOOK_ID, id_value);
+            headers.insert(X_WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+            headers.insert(X_WEBHOOK_SIGNATURE, text(self.signer.sha256_body(body)));
+        }
+        // What is told of the event stands in place of a custom header.
+        for (name, value) in self.custom.iter().chain(&content.attributes) {
+            headers.insert(name.clone(), value.clone());
+        }
         headers
     }
 }
@@ -111,29 +117,6 @@ pub(super) fn logged(headers: &HeaderMap) -> Headers {
         (name.as_str().to_owned(), value)
     };
     headers.iter().map(line).collect()
-}
-
-/// `{"id":...,"type":...,"createdAt":...,"data":...}`. JSON stands in it as it
-/// was published, byte for byte; anything else as base64.
-fn envelope(event: &Event) -> Bytes {
-    let payload = &event.payload;
-    // Neither ids nor event types nor times need escaping.
-    let head = format!(
-        r#"{{"id":"{}","type":"{}","createdAt":"{}","data":"#,
-        event.id, event.event_type, event.create_time
-    );
-    let mut body = Vec::with_capacity(head.len() + payload.data.len() * 4 / 3 + 128);
-    body.extend_from_slice(head.as_bytes());
-    if payload.content_type.is_json() {
-        body.extend_from_slice(&payload.data);
-    } else {
-        let content_type = serde_json::Value::from(payload.content_type.as_str());
-        let data = STANDARD.encode(&payload.data);
-        let rest = format!(r#""{data}","dataEncoding":"base64","dataContentType":{content_type}"#);
-        body.extend_from_slice(rest.as_bytes());
-    }
-    body.push(b'}');
-    Bytes::from(body)
 }
 
 fn text(value: String) -> HeaderValue {

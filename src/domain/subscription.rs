@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::{
-    EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveSecrets, RateLimit,
-    RetryPolicy, SignatureScheme, SubscriptionId, TenantId, Timestamp, text,
+    EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveKeys, LiveSecrets,
+    RateLimit, RetryPolicy, SignatureScheme, SigningKey, SubscriptionId, TenantId, Timestamp, text,
 };
 
 const MAX_HEADERS: usize = 32;
@@ -268,6 +268,9 @@ pub struct Subscription {
     pub spec: SubscriptionSpec,
     /// What signs its deliveries.
     pub secrets: LiveSecrets,
+    /// What signs them by ED25519; there once that scheme was asked for or a
+    /// key was given.
+    pub signing_keys: Option<LiveKeys>,
     /// Whether it receives events.
     pub state: State,
     /// Why.
@@ -294,6 +297,7 @@ impl Subscription {
             tenant,
             spec,
             secrets,
+            signing_keys: None,
             state: State::Active,
             state_reason: StateReason {
                 code: StateCode::Created,
@@ -327,6 +331,29 @@ impl Subscription {
             secrets,
             ..self.changed(now)
         }
+    }
+
+    /// The subscription with other signing keys.
+    #[must_use]
+    pub fn with_signing_keys(&self, keys: LiveKeys, now: Timestamp) -> Self {
+        Self {
+            signing_keys: Some(keys),
+            ..self.changed(now)
+        }
+    }
+
+    /// The subscription with a key to sign with, if it asks for signatures that
+    /// need one and has none. No change of its own.
+    #[must_use]
+    pub fn or_signing_key(mut self, fresh: impl FnOnce() -> SigningKey) -> Self {
+        let needed = self
+            .spec
+            .signature_schemes
+            .contains(&SignatureScheme::Ed25519);
+        if needed && self.signing_keys.is_none() {
+            self.signing_keys = Some(LiveKeys::new(fresh()));
+        }
+        self
     }
 
     /// The subscription in this state; unchanged if it is in it already.

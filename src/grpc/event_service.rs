@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    convert::{erase, event},
+    convert::{erase, event, explain},
     publish_stream,
     status::to_status,
     tenant,
@@ -16,9 +16,10 @@ use crate::{
     control::Control,
     proto::{
         BatchPublishEventsRequest, BatchPublishEventsResponse, EraseEventsRequest,
-        EraseEventsResponse, Event, GetEventRequest, ListEventsRequest, ListEventsResponse,
-        PublishEventRequest, PublishEventResponse, StreamPublishEventsRequest,
-        StreamPublishEventsResponse, event_service_server::EventService,
+        EraseEventsResponse, Event, ExplainEventRequest, ExplainEventResponse, GetEventRequest,
+        ListEventsRequest, ListEventsResponse, PublishEventRequest, PublishEventResponse,
+        StreamPublishEventsRequest, StreamPublishEventsResponse,
+        event_service_server::EventService,
     },
 };
 
@@ -112,5 +113,16 @@ impl EventService for Events {
         let what = erase::from_erase(request.into_inner()).map_err(to_status)?;
         let erased = self.control.erase(&tenant, what).await;
         Ok(Response::new(erase::to_erased(erased.map_err(to_status)?)))
+    }
+
+    async fn explain_event(
+        &self,
+        request: Request<ExplainEventRequest>,
+    ) -> Result<Response<ExplainEventResponse>, Status> {
+        let tenant = tenant(&request);
+        let (id, list) = explain::from_explain(request.into_inner()).map_err(to_status)?;
+        let explained = self.control.explain_event(&tenant, id, &list).await;
+        let explained = explained.map_err(to_status)?;
+        Ok(Response::new(explain::to_explained(&explained)))
     }
 }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{delivery, subscription},
+    convert::{delivery, event, subscription},
     status::to_status,
     tenant,
 };
 use crate::{
-    control::Control,
+    control::{Control, Subject},
     domain::State,
     proto::{
         CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
         EnableSubscriptionRequest, GetSubscriptionRequest, ListSubscriptionsRequest,
         ListSubscriptionsResponse, RotateSubscriptionSecretRequest,
-        RotateSubscriptionSecretResponse, Subscription, TestSubscriptionRequest,
-        TestSubscriptionResponse, UpdateSubscriptionRequest,
+        RotateSubscriptionSecretResponse, Subscription, TestFilterRequest, TestFilterResponse,
+        TestSubscriptionRequest, TestSubscriptionResponse, UpdateSubscriptionRequest,
         subscription_service_server::SubscriptionService,
     },
 };
@@ -120,9 +120,9 @@ impl SubscriptionService for Subscriptions {
         request: Request<RotateSubscriptionSecretRequest>,
     ) -> Result<Response<RotateSubscriptionSecretResponse>, Status> {
         let tenant = tenant(&request);
-        let (id, secret, overlap) =
+        let (id, renewal, overlap) =
             subscription::from_rotate(&request.into_inner()).map_err(to_status)?;
-        let rotated = self.0.rotate_secret(&tenant, id, secret, overlap).await;
+        let rotated = self.0.rotate_secret(&tenant, id, renewal, overlap).await;
         let rotated = rotated.map_err(to_status)?;
         Ok(Response::new(subscription::to_rotated(&rotated)))
     }
@@ -138,5 +138,16 @@ impl SubscriptionService for Subscriptions {
         Ok(Response::new(TestSubscriptionResponse {
             attempt: Some(delivery::to_attempt(&attempt)),
         }))
+    }
+
+    async fn test_filter(
+        &self,
+        request: Request<TestFilterRequest>,
+    ) -> Result<Response<TestFilterResponse>, Status> {
+        let (limits, now) = (self.0.limits(), self.0.now());
+        let tested = event::from_test_filter(request.into_inner(), limits, now);
+        let (filter, event) = tested.map_err(to_status)?;
+        let answer = filter.matches(&Subject::from(&event));
+        Ok(Response::new(subscription::to_filter_tested(answer)))
     }
 }

@@ -46,6 +46,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 
 /// A crate and the only modules that may name it.
 const ONLY_IN: &[(&str, &[&str])] = &[
+    ("cel", &["control::filter"]),
     ("sled", &["storage::embedded::sled"]),
     ("fjall", &["storage::embedded::fjall"]),
     ("sfa", &["storage::embedded::fjall"]),

@@ -8,11 +8,13 @@
 
 mod architecture;
 mod chart;
+mod cloudevents;
 mod commands;
 mod crash;
 mod delivery;
 mod dispatch;
 mod durability;
+mod filters;
 mod flips;
 mod full_disk;
 mod grpc_publish;

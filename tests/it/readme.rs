@@ -13,8 +13,10 @@ fn the_readme_shows_the_receivers_as_they_are() {
     let read = |path: &str| fs::read_to_string(root.join(path)).expect("the file can be read");
     let readme = read("README.md");
     for file in [
+        "node/ed25519.js",
         "node/verify.js",
         "node/receiver.js",
+        "python/ed25519.py",
         "python/verify.py",
         "python/receiver.py",
     ] {

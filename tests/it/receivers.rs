@@ -1,56 +1,16 @@
 //! The receivers of the README, with other people's verification packages,
 //! against real deliveries.
 
-use std::process::Stdio;
-
-use postrider::proto::{RotateSubscriptionSecretRequest, Subscription};
-use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+use postrider::proto::{
+    PayloadFormat, RotateSubscriptionSecretRequest, SignatureScheme, Subscription,
 };
 
-use crate::support::{Process, process::subscription, within};
+use crate::support::{Outsider, Process, process::subscription};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// One of tests/receivers, running.
-struct Outsider {
-    lines: Lines<BufReader<ChildStdout>>,
-    url: String,
-    _child: Child,
-}
-
-impl Outsider {
-    async fn start(program: &str, script: &str, secret: &str) -> Self {
-        let mut child = Command::new(program)
-            .arg(format!(
-                "{}/tests/receivers/{script}",
-                env!("CARGO_MANIFEST_DIR")
-            ))
-            .env("WEBHOOK_SECRET", secret)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("Node and Python are there; tests/run says so if they are not");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = within(script, lines.next_line()).await.unwrap();
-        let first = first.expect("its packages are there; tests/run installs them");
-        let port = serde_json::from_str::<Value>(&first).unwrap()["port"].clone();
-        Self {
-            lines,
-            url: format!("http://127.0.0.1:{port}/hooks"),
-            _child: child,
-        }
-    }
-
-    /// What it says of the next delivery.
-    async fn next(&mut self) -> Value {
-        let line = within("a delivery", self.lines.next_line()).await.unwrap();
-        serde_json::from_str(&line.expect("it goes on")).unwrap()
-    }
-}
+const SIGNING_KEY: &str =
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+const PUBLIC_KEY: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 
 /// Publishes a few payloads that are easy to get wrong, and rotates in between.
 async fn verify_with(program: &str, script: &str, secret: &str) {
@@ -111,4 +71,60 @@ async fn the_receiver_in_python_verifies_every_delivery() {
         "plain_characters_of_one_word",
     )
     .await;
+}
+
+/// A receiver that knows the public key alone verifies until the overlap of a
+/// rotation ends.
+async fn verify_by_public_key(program: &str, script: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let mut outsider = Outsider::start(program, script, PUBLIC_KEY).await;
+    let created = server
+        .subscribe(Subscription {
+            signing_key: SIGNING_KEY.to_owned(),
+            signature_schemes: vec![
+                SignatureScheme::StandardWebhooks.into(),
+                SignatureScheme::Ed25519.into(),
+            ],
+            payload_format: PayloadFormat::CloudeventsStructured.into(),
+            ..subscription(outsider.url.clone(), &[])
+        })
+        .await;
+    assert_eq!(created.public_key, PUBLIC_KEY);
+    assert_eq!(created.signing_key, "");
+    server.publish("order.shipped", "{}").await;
+    assert_eq!(outsider.next().await["verified"], true);
+    for (overlap, verified) in [
+        (None, true),
+        (Some(prost_types::Duration::default()), false),
+    ] {
+        let rotate = RotateSubscriptionSecretRequest {
+            id: created.id.clone(),
+            scheme: SignatureScheme::Ed25519.into(),
+            overlap,
+            ..Default::default()
+        };
+        let mut subscriptions = server.subscriptions();
+        let rotated = subscriptions.rotate_subscription_secret(rotate);
+        let rotated = rotated.await.unwrap().into_inner();
+        assert_eq!(rotated.live_secrets, 1 + i32::from(verified));
+        let shown = rotated.subscription.unwrap();
+        assert_ne!(shown.public_key, PUBLIC_KEY);
+        assert_eq!((shown.secret, shown.signing_key), Default::default());
+        server.publish("order.shipped", "{}").await;
+        assert_eq!(outsider.next().await["verified"], verified);
+    }
+    for line in server.stop().await {
+        assert!(!line.contains("whsk_"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn node_verifies_by_the_public_key() {
+    verify_by_public_key("node", "node/cloudevents_receiver.js").await;
+}
+
+#[tokio::test]
+async fn python_verifies_by_the_public_key() {
+    verify_by_public_key("python3", "python/cloudevents_receiver.py").await;
 }

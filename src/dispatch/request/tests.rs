@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::{
-    Attributes, ContentType, CustomHeaders, EventId, EventPatterns, LiveSecrets, Payload, Secret,
-    SubscriptionId, SubscriptionSpec, TenantId,
+    Attributes, ContentType, CustomHeaders, EventId, EventPatterns, LiveSecrets, Payload,
+    PayloadFormat, Secret, SubscriptionId, SubscriptionSpec, TenantId,
 };
 
 const TIME: Timestamp = Timestamp::from_millis(1_705_312_800_000);
@@ -105,28 +105,40 @@ fn only_the_schemes_of_the_subscription_are_sent() {
 }
 
 #[test]
-fn what_is_not_json_is_sent_as_base64() {
-    let event = event("a,b\n1,2\n", r#"text/csv; name="a b""#);
-    let body = envelope(&event);
-    let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    let expected = serde_json::json!({
-        "id": event.id.to_string(),
-        "type": "order.shipped",
-        "createdAt": "2024-01-15T10:00:00Z",
-        "data": "YSxiCjEsMgo=",
-        "dataEncoding": "base64",
-        "dataContentType": "text/csv; name=\"a b\"",
-    });
-    assert_eq!(read, expected);
+fn every_format_is_signed_over_the_body_as_sent() {
+    let event = event("a,b\n1,2\n", "text/csv");
+    for format in [
+        PayloadFormat::Envelope,
+        PayloadFormat::Raw,
+        PayloadFormat::CloudEventsBinary,
+        PayloadFormat::CloudEventsStructured,
+    ] {
+        let mut subscription = subscription();
+        subscription.spec.payload_format = format;
+        let signer = Signer::new(&subscription.secrets, None);
+        let request = Endpoint::new(Arc::new(subscription)).request(&event, 1, TIME);
+        let signature = signer.standard_webhooks(&event.id.to_string(), TIME, &request.body);
+        assert_eq!(
+            request.headers["webhook-signature"], signature,
+            "{format:?}"
+        );
+        let signature = signer.sha256_body(&request.body);
+        assert_eq!(
+            request.headers["x-webhook-signature"], signature,
+            "{format:?}"
+        );
+    }
 }
 
 #[test]
-fn the_readme_shows_how_other_content_is_sent() {
-    let body = envelope(&event("a,b\n1,2\n", "text/csv"));
-    let (_, data) = std::str::from_utf8(&body)
-        .unwrap()
-        .split_once(r#","data":"#)
-        .unwrap();
-    let readme = include_str!("../../../README.md");
-    assert!(readme.contains(data), "README.md does not show {data}");
+fn a_custom_header_does_not_hide_what_is_told_of_the_event() {
+    let mut subscription = subscription();
+    let custom = [("ce-id", "mine"), ("ce-own", "kept")];
+    let custom = custom.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    subscription.spec.headers = CustomHeaders::new(custom).unwrap();
+    subscription.spec.payload_format = PayloadFormat::CloudEventsBinary;
+    let event = event("{}", "application/json");
+    let request = Endpoint::new(Arc::new(subscription)).request(&event, 1, TIME);
+    assert_eq!(request.headers["ce-id"], event.id.to_string());
+    assert_eq!(request.headers["ce-own"], "kept");
 }

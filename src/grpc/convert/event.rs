@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::{Fields, from_timestamp, json, to_timestamp};
 use crate::{
-    control::{Accepted, Error, EventFilter, Limits, List, Listed, View},
+    control::{Accepted, Error, EventFilter, Filter, Limits, List, Listed, View},
     domain::{
-        Attributes, ContentType, Event, EventId, EventType, NewEvent, Payload, TimeRange, Timestamp,
+        Attributes, ContentType, Event, EventId, EventType, Invalid, NewEvent, Payload, TimeRange,
+        Timestamp,
     },
     proto::{
         self, BatchPublishEventsRequest, EventView, GetEventRequest, ListEventsRequest,
-        ListEventsResponse, PublishEventResponse, event::Payload as Sent,
+        ListEventsResponse, PublishEventResponse, TestFilterRequest, event::Payload as Sent,
     },
 };
 
@@ -23,10 +24,26 @@ pub(in crate::grpc) fn from_publish(
     let event = event.ok_or_else(|| Error::invalid("event", "is required"))?;
     check_size("event.", &event, limits.max_payload_bytes)?;
     let mut fields = Fields::at("event.");
-    let event = from_event(&mut fields, event, now);
+    let event = from_event(&mut fields, event, now, EventType::check_publishable);
     let event = fields.finish(|| event)?;
     check_text("event.", &event, limits.max_payload_bytes)?;
     Ok(event)
+}
+
+/// Checks a `TestFilter` request.
+pub(in crate::grpc) fn from_test_filter(
+    request: TestFilterRequest,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<(Filter, NewEvent), Error> {
+    let event = request.event.unwrap_or_default();
+    check_size("event.", &event, limits.max_payload_bytes)?;
+    let mut fields = Fields::default();
+    let filter = fields.parse("filter", &request.filter);
+    let filter = filter.and_then(|filter| fields.check("filter", Filter::compile(&filter)));
+    fields.go_to("event.");
+    let event = from_event(&mut fields, event, now, Ok);
+    fields.finish(|| Some((filter?, event?)))
 }
 
 /// Checks all events of a batch.
@@ -48,7 +65,8 @@ pub(in crate::grpc) fn from_batch(
     let mut events = Vec::with_capacity(count);
     for (n, event) in request.events.into_iter().enumerate() {
         fields.go_to(format!("events[{n}]."));
-        events.extend(from_event(&mut fields, event, now));
+        let publishable = EventType::check_publishable;
+        events.extend(from_event(&mut fields, event, now, publishable));
     }
     let events = fields.finish(|| Some(events))?;
     let mut sum = 0;
@@ -91,9 +109,13 @@ fn at_most(field: String, size: usize, max: usize) -> Result<(), Error> {
     }
 }
 
-fn from_event(fields: &mut Fields, event: proto::Event, now: Timestamp) -> Option<NewEvent> {
-    let event_type = event.r#type.parse().and_then(EventType::check_publishable);
-    let event_type = fields.check("type", event_type);
+fn from_event(
+    fields: &mut Fields,
+    event: proto::Event,
+    now: Timestamp,
+    check_type: fn(EventType) -> Result<EventType, Invalid>,
+) -> Option<NewEvent> {
+    let event_type = fields.check("type", event.r#type.parse().and_then(check_type));
     let content_type = match event.content_type.as_str() {
         "" => Some(ContentType::default()),
         text => fields.parse("content_type", text),

@@ -4,6 +4,7 @@
 pub(super) mod delivery;
 pub(super) mod erase;
 pub(super) mod event;
+pub(super) mod explain;
 mod fields;
 pub(super) mod filter;
 mod json;

@@ -2,10 +2,10 @@
 
 use super::{Fields, from_duration, retry_policy::from_retry_policy};
 use crate::{
-    control::SpecPatch,
+    control::{Filter, SpecPatch},
     domain::{
-        CustomHeaders, EventPatterns, Labels, PayloadFormat, RateLimit, SignatureScheme,
-        SubscriptionSpec, Timeout,
+        CustomHeaders, EventPatterns, FilterExpression, Labels, PayloadFormat, RateLimit,
+        SignatureScheme, SubscriptionSpec, Timeout,
     },
     proto,
 };
@@ -81,7 +81,7 @@ pub(super) fn from_spec(
         patch.signature_schemes = Some(from_schemes(fields, &subscription.signature_schemes));
     }
     if named("filter") {
-        patch.filter = Some(fields.parse_optional("filter", &subscription.filter));
+        patch.filter = Some(from_filter(fields, &subscription.filter));
     }
     patch
 }
@@ -91,14 +91,6 @@ pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subs
     if subscription.ordered {
         fields.add("ordered", "must be false: it is not available yet");
     }
-    let format = proto::PayloadFormat::try_from(subscription.payload_format);
-    if format.is_ok_and(|format| format > proto::PayloadFormat::Envelope) {
-        let wrong = "must be PAYLOAD_FORMAT_ENVELOPE: no other is available yet";
-        fields.add("payload_format", wrong);
-    }
-    if !subscription.filter.is_empty() {
-        fields.add("filter", "must be empty: it is not available yet");
-    }
 }
 
 fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> {
@@ -107,6 +99,13 @@ fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> 
         return None; // What is wrong is noted already.
     }
     fields.check("events", EventPatterns::new(patterns))
+}
+
+/// Checks that a filter can be compiled: none if it is empty.
+pub(super) fn from_filter(fields: &mut Fields, filter: &str) -> Option<FilterExpression> {
+    let expression = fields.parse_optional("filter", filter)?;
+    let compiled = Filter::compile(&expression);
+    fields.check("filter", compiled).map(|_| expression)
 }
 
 fn from_rate_limit(fields: &mut Fields, limit: proto::RateLimit) -> Option<RateLimit> {
@@ -141,9 +140,11 @@ fn from_schemes(fields: &mut Fields, schemes: &[i32]) -> Vec<SignatureScheme> {
         match proto::SignatureScheme::try_from(*scheme) {
             Ok(proto::SignatureScheme::StandardWebhooks) => Ok(SignatureScheme::StandardWebhooks),
             Ok(proto::SignatureScheme::Sha256Body) => Ok(SignatureScheme::Sha256Body),
-            Ok(proto::SignatureScheme::Unspecified) | Err(_) => {
-                Err("must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS or SIGNATURE_SCHEME_SHA256_BODY")
-            }
+            Ok(proto::SignatureScheme::Ed25519) => Ok(SignatureScheme::Ed25519),
+            Ok(proto::SignatureScheme::Unspecified) | Err(_) => Err(
+                "must be SIGNATURE_SCHEME_STANDARD_WEBHOOKS, SIGNATURE_SCHEME_SHA256_BODY or \
+                 SIGNATURE_SCHEME_ED25519",
+            ),
         }
     });
     SubscriptionSpec::schemes_or_default(schemes)

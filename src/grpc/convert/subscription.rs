@@ -9,16 +9,18 @@ use super::{
     to_duration, to_timestamp,
 };
 use crate::{
-    control::{CreateSubscription, Error, List, Listed, Rotated, UpdateSubscription},
+    control::{
+        CreateSubscription, Error, List, Listed, Renewal, Rotated, Unanswered, UpdateSubscription,
+    },
     domain::{
-        EventType, LiveSecrets, PayloadFormat, RateLimit, Secret, SignatureScheme, State,
-        StateCode, StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
+        EventType, LiveSecrets, PayloadFormat, RateLimit, SignatureScheme, State, StateCode,
+        StateReason, Subscription, SubscriptionId, SubscriptionSpec, Version,
     },
     proto::{
         self, CreateSubscriptionRequest, DeleteSubscriptionRequest, DisableSubscriptionRequest,
         ListSubscriptionsRequest, ListSubscriptionsResponse, RotateSubscriptionSecretRequest,
-        RotateSubscriptionSecretResponse, SubscriptionState, TestSubscriptionRequest,
-        UpdateSubscriptionRequest,
+        RotateSubscriptionSecretResponse, SubscriptionState, TestFilterResponse,
+        TestSubscriptionRequest, UpdateSubscriptionRequest,
     },
 };
 
@@ -40,12 +42,14 @@ pub(in crate::grpc) fn from_create(
     fields.go_to("subscription.");
     refuse_unavailable(&mut fields, &subscription);
     let secret = fields.parse_optional("secret", &subscription.secret);
+    let signing_key = fields.parse_optional("signing_key", &subscription.signing_key);
     let patch = from_spec(&mut fields, subscription, |_| true);
     fields.finish(|| {
         let spec = SubscriptionSpec::new(patch.url.clone()?, patch.events.clone()?);
         Some(CreateSubscription {
             spec: patch.apply(spec),
             secret,
+            signing_key,
             request_id: (!request.request_id.is_empty()).then_some(request.request_id),
             validate_only: request.validate_only,
         })
@@ -76,8 +80,13 @@ pub(in crate::grpc) fn from_update(
     check_mask(&mut fields, &paths);
     fields.go_to("subscription.");
     refuse_unavailable(&mut fields, &subscription);
-    if !subscription.secret.is_empty() {
-        fields.add("secret", "must be empty: call RotateSubscriptionSecret");
+    for (field, given) in [
+        ("secret", &subscription.secret),
+        ("signing_key", &subscription.signing_key),
+    ] {
+        if !given.is_empty() {
+            fields.add(field, "must be empty: call RotateSubscriptionSecret");
+        }
     }
     let id = fields.parse("id", &subscription.id);
     let expected = from_etag(&mut fields, &subscription.etag);
@@ -104,7 +113,9 @@ fn check_mask(fields: &mut Fields, paths: &[String]) {
         let wrong = match path.as_str() {
             "*" => continue,
             known if MUTABLE.contains(&known) => continue,
-            "secret" => "must not name secret: call RotateSubscriptionSecret".to_owned(),
+            "secret" | "signing_key" => {
+                format!("must not name {path}: call RotateSubscriptionSecret")
+            }
             "state" => {
                 "must not name state: call EnableSubscription or DisableSubscription".to_owned()
             }
@@ -137,10 +148,10 @@ pub(in crate::grpc) fn from_disable(
 /// Checks a `RotateSubscriptionSecret` request.
 pub(in crate::grpc) fn from_rotate(
     request: &RotateSubscriptionSecretRequest,
-) -> Result<(SubscriptionId, Option<Secret>, Duration), Error> {
+) -> Result<(SubscriptionId, Renewal, Duration), Error> {
     let mut fields = Fields::default();
     let id = fields.parse("id", &request.id);
-    let secret = fields.parse_optional("secret", &request.secret);
+    let renewal = from_renewal(&mut fields, request);
     let overlap = match request.overlap {
         None => Some(LiveSecrets::DEFAULT_OVERLAP),
         Some(overlap) => fields.check("overlap", from_duration(overlap)),
@@ -148,7 +159,25 @@ pub(in crate::grpc) fn from_rotate(
     if overlap.is_some_and(|overlap| overlap > LiveSecrets::MAX_OVERLAP) {
         fields.add("overlap", "must be 0 to 7 days");
     }
-    fields.finish(|| Some((id?, secret, overlap?)))
+    fields.finish(|| Some((id?, renewal?, overlap?)))
+}
+
+fn from_renewal(fields: &mut Fields, request: &RotateSubscriptionSecretRequest) -> Option<Renewal> {
+    let secret = &request.secret;
+    match proto::SignatureScheme::try_from(request.scheme) {
+        Ok(proto::SignatureScheme::Ed25519) => {
+            Some(Renewal::SigningKey(fields.parse_optional("secret", secret)))
+        }
+        Ok(
+            proto::SignatureScheme::Unspecified
+            | proto::SignatureScheme::StandardWebhooks
+            | proto::SignatureScheme::Sha256Body,
+        ) => Some(Renewal::Secret(fields.parse_optional("secret", secret))),
+        Err(_) => {
+            fields.add("scheme", "must be a signature scheme");
+            None
+        }
+    }
 }
 
 /// Checks a `TestSubscription` request.
@@ -212,6 +241,12 @@ pub(in crate::grpc) fn to_subscription(subscription: &Subscription) -> proto::Su
             .iter()
             .map(|scheme| to_scheme(*scheme).into())
             .collect(),
+        signing_key: String::new(),
+        public_key: subscription
+            .signing_keys
+            .as_ref()
+            .map(|keys| keys.newest().public())
+            .unwrap_or_default(),
         filter: spec
             .filter
             .as_ref()
@@ -232,6 +267,7 @@ pub(in crate::grpc) fn to_created(
     if validate_only {
         return proto::Subscription {
             id: String::new(),
+            public_key: String::new(),
             etag: String::new(),
             ..to_subscription(subscription)
         };
@@ -249,8 +285,13 @@ fn to_secret_showing(subscription: &Subscription) -> proto::Subscription {
 
 /// The answer to a rotation.
 pub(in crate::grpc) fn to_rotated(rotated: &Rotated) -> RotateSubscriptionSecretResponse {
+    let subscription = &rotated.subscription;
     RotateSubscriptionSecretResponse {
-        subscription: Some(to_secret_showing(&rotated.subscription)),
+        subscription: Some(if rotated.secret_renewed {
+            to_secret_showing(subscription)
+        } else {
+            to_subscription(subscription)
+        }),
         live_secrets: i32::try_from(rotated.live_secrets).unwrap_or(i32::MAX),
     }
 }
@@ -264,6 +305,20 @@ pub(in crate::grpc) fn to_listed(listed: &Listed<Arc<Subscription>>) -> ListSubs
     ListSubscriptionsResponse {
         subscriptions: shown.collect(),
         next_page_token: listed.next_page_token.clone(),
+    }
+}
+
+/// What a filter said of a sample event.
+pub(in crate::grpc) fn to_filter_tested(answer: Result<bool, Unanswered>) -> TestFilterResponse {
+    match answer {
+        Ok(matched) => TestFilterResponse {
+            matched,
+            error: String::new(),
+        },
+        Err(error) => TestFilterResponse {
+            matched: false,
+            error: error.to_string(),
+        },
     }
 }
 
@@ -307,6 +362,7 @@ fn to_payload_format(format: PayloadFormat) -> proto::PayloadFormat {
 fn to_scheme(scheme: SignatureScheme) -> proto::SignatureScheme {
     match scheme {
         SignatureScheme::StandardWebhooks => proto::SignatureScheme::StandardWebhooks,
+        SignatureScheme::Ed25519 => proto::SignatureScheme::Ed25519,
         SignatureScheme::Sha256Body => proto::SignatureScheme::Sha256Body,
     }
 }

@@ -69,6 +69,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
             url: "ftp://client.example".to_owned(),
             events: vec!["order.*".to_owned(), "a..b".to_owned()],
             secret: "short".to_owned(),
+            signing_key: "short".to_owned(),
             description: long(1_025),
             headers: [("Host".to_owned(), "x".to_owned())].into(),
             labels: [(String::new(), String::new())].into(),
@@ -95,7 +96,7 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
             max_in_flight: 1_025,
             rate_limit: Some(RateLimit::default()),
             ordered: true,
-            payload_format: 2,
+            payload_format: 5,
             signature_schemes: vec![1, 0, 9],
             filter: "x".to_owned(),
             ..Default::default()
@@ -107,9 +108,8 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     request_id
     subscription.rate_limit
     subscription.ordered
-    subscription.payload_format
-    subscription.filter
     subscription.secret
+    subscription.signing_key
     subscription.url
     subscription.events[1]
     subscription.description
@@ -120,8 +120,10 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     subscription.timeout
     subscription.max_in_flight
     subscription.rate_limit.per_second
+    subscription.payload_format
     subscription.signature_schemes[1]
     subscription.signature_schemes[2]
+    subscription.filter
     ");
 }
 
@@ -216,12 +218,10 @@ fn a_mask_names_fields_that_can_change() {
 
 #[test]
 fn an_update_does_not_pass_over_a_secret() {
-    let given = Subscription {
-        secret: "x".repeat(24),
-        ..valid_subscription()
-    };
+    let mut given = valid_subscription();
+    (given.secret, given.signing_key) = ("x".repeat(24), "x".repeat(24));
     let refused = wrong(subscription::from_update(update(given, &["*"])));
-    assert_eq!(refused, ["subscription.secret"]);
+    assert_eq!(refused, ["subscription.secret", "subscription.signing_key"]);
 }
 
 #[test]
@@ -272,10 +272,8 @@ fn a_filter_says_where_it_does_not_fit() {
 
 #[test]
 fn a_list_of_too_many_values_is_refused_as_one() {
-    let given = Subscription {
-        events: vec!["?".to_owned(); 10_000],
-        ..valid_subscription()
-    };
+    let mut given = valid_subscription();
+    given.events = vec!["?".to_owned(); 10_000];
     let refused = wrong(subscription::from_create(create(given)));
     assert_eq!(refused, ["subscription.events"]);
 }

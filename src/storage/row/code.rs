@@ -118,6 +118,7 @@ code!(
     SignatureScheme,
     StandardWebhooks = 1,
     Sha256Body = 2,
+    Ed25519 = 3,
 );
 
 /// Zero for none.

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use super::code;
 use crate::{
     domain::{
-        CustomHeaders, EventPatterns, FilterExpression, Labels, LiveSecrets, RateLimit,
-        RetryPolicy, Schedule, SignatureScheme, StateReason, Subscription, SubscriptionId,
-        SubscriptionSpec, TenantId, Timeout, Timestamp, Version,
+        CustomHeaders, EventPatterns, FilterExpression, Labels, LiveKeys, LiveSecrets, RateLimit,
+        RetryPolicy, Schedule, SignatureScheme, SigningKey, StateReason, Subscription,
+        SubscriptionId, SubscriptionSpec, TenantId, Timeout, Timestamp, Version,
     },
     storage::bytes::{Malformed, Read, Reader, Writer},
 };
@@ -17,8 +17,6 @@ const FIRST: u8 = 1;
 const VERSION: u8 = 2;
 const REQUEST: u8 = 1;
 
-/// Signing keys are counted after the specification; none are kept yet.
-const NO_KEYS: u8 = 0;
 const DELAYS: u8 = 1;
 const EXPONENTIAL: u8 = 2;
 
@@ -34,7 +32,7 @@ pub(in crate::storage) fn write_subscription(subscription: &Subscription) -> Vec
         .time_near(created, subscription.state_reason.since);
     write_secrets(&mut row, &subscription.secrets, created);
     write_spec(&mut row, &subscription.spec);
-    row.byte(NO_KEYS);
+    write_keys(&mut row, subscription.signing_keys.as_ref(), created);
     row.finish()
 }
 
@@ -55,11 +53,10 @@ pub(in crate::storage) fn read_subscription(
     };
     let secrets = read_secrets(&mut row, create_time)?;
     let mut spec = read_spec(&mut row)?;
+    let mut signing_keys = None;
     if layout > FIRST {
         read_later_spec(&mut row, &mut spec)?;
-        if row.byte()? != NO_KEYS {
-            return Err(Malformed);
-        }
+        signing_keys = read_keys(&mut row, create_time)?;
     }
     row.finish()?;
     Ok(Subscription {
@@ -67,6 +64,7 @@ pub(in crate::storage) fn read_subscription(
         tenant,
         spec,
         secrets,
+        signing_keys,
         state,
         state_reason,
         version,
@@ -111,6 +109,32 @@ fn read_secrets(row: &mut Reader<'_>, created: Timestamp) -> Read<LiveSecrets> {
         older.push((row.parsed()?, row.time_near(created)?));
     }
     Ok(LiveSecrets::from_parts(newest, older))
+}
+
+/// How many, then the newest, then the older ones with their ends.
+fn write_keys(row: &mut Writer, keys: Option<&LiveKeys>, created: Timestamp) {
+    let Some(keys) = keys else {
+        row.byte(0);
+        return;
+    };
+    row.number(1 + keys.older().len() as u64)
+        .raw(keys.newest().expose());
+    for (key, expires) in keys.older() {
+        row.raw(key.expose()).time_near(created, *expires);
+    }
+}
+
+fn read_keys(row: &mut Reader<'_>, created: Timestamp) -> Read<Option<LiveKeys>> {
+    let Some(older) = row.long()?.checked_sub(1) else {
+        return Ok(None);
+    };
+    let newest = SigningKey::from_private(row.array()?);
+    let mut keys = Vec::new();
+    for _ in 0..older {
+        let key = SigningKey::from_private(row.array()?);
+        keys.push((key, row.time_near(created)?));
+    }
+    Ok(Some(LiveKeys::from_parts(newest, keys)))
 }
 
 fn write_spec(row: &mut Writer, spec: &SubscriptionSpec) {

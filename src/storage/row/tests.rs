@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     Attempt, AttemptId, ContentType, Delivery, DeliveryId, DeliveryState, ErrorKind, Event,
-    EventId, EventPatterns, LastOutcome, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases,
-    RateLimit, Replay, ReplayId, ReplayMode, ReplaySpec, Secret, Subscription, SubscriptionId,
-    SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
+    EventId, EventPatterns, LastOutcome, LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat,
+    Phases, RateLimit, Replay, ReplayId, ReplayMode, ReplaySpec, Secret, SigningKey, Subscription,
+    SubscriptionId, SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
 };
 use crate::storage::{Copying, Cursor, LogPosition};
 
@@ -221,6 +221,21 @@ fn a_subscription_keeps_its_bytes() {
     let request = write_request(&subscription);
     let read = read_request(TenantId::default(), &request).unwrap();
     assert_eq!(read, (TIME, subscription));
+}
+
+#[test]
+fn a_subscription_with_signing_keys_keeps_its_bytes() {
+    let mut subscription = subscription();
+    let plain = write_subscription(&subscription);
+    let key = |n| SigningKey::from_private([n; 32]);
+    let expires = TIME.after(Duration::from_secs(1));
+    subscription.signing_keys = Some(LiveKeys::from_parts(key(2), vec![(key(1), expires)]));
+    let row = write_subscription(&subscription);
+    let (same, keys) = row.split_at(plain.len() - 1);
+    assert_eq!(same, &plain[..plain.len() - 1]);
+    insta::assert_snapshot!(hex(keys), @"020202020202020202020202020202020202020202020202020202020202020202010101010101010101010101010101010101010101010101010101010101010180897a");
+    let read = read_subscription(TenantId::default(), sub(), &row).unwrap();
+    assert_eq!(read, subscription);
 }
 
 #[test]

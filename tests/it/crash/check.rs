@@ -6,7 +6,7 @@ use std::{
 };
 
 use postrider::{
-    domain::{LiveSecrets, Signer, Timestamp},
+    domain::{Signer, Timestamp},
     proto::{
         Attempt, Delivery, DeliveryFilter, DeliveryState, Event, ListAttemptsRequest,
         ListDeliveriesRequest, ListEventsRequest,
@@ -199,7 +199,7 @@ async fn the_last_secret_signs(scene: &Scene, server: &Process) {
     .await;
     let seconds = last.header("webhook-timestamp").parse().unwrap();
     let signatures = scene.churn.secrets().into_iter().map(|secret| {
-        let signer = Signer::new(&LiveSecrets::new(secret.parse().unwrap()));
+        let signer = Signer::from(&secret.parse().unwrap());
         signer.standard_webhooks(&id, Timestamp::from_secs(seconds), &last.body)
     });
     let found = last.header("webhook-signature");

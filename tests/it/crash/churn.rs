@@ -115,6 +115,7 @@ impl Churn {
             id: self.rotating.lock().unwrap().clone(),
             secret: secret.clone(),
             overlap: Some(prost_types::Duration::default()),
+            ..Default::default()
         };
         let mut subscriptions = server.subscriptions();
         subscriptions.rotate_subscription_secret(request).await?;

@@ -2,6 +2,7 @@
 //! receiver, and waiting that is bounded.
 
 pub mod cluster;
+mod outsider;
 pub mod process;
 pub mod receiver;
 mod sound;
@@ -9,6 +10,7 @@ mod sound;
 use std::{future::Future, time::Duration};
 
 pub use cluster::{Cluster, Fsync};
+pub use outsider::Outsider;
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};
 pub use sound::assert_sound;
