@@ -106,7 +106,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     };
     insta::assert_snapshot!(wrong(subscription::from_create(request)).join("\n"), @"
     request_id
-    subscription.rate_limit
     subscription.ordered
     subscription.secret
     subscription.signing_key

@@ -63,9 +63,12 @@ impl Committer {
                 continue;
             };
             match without(&group, &row)? {
-                Some(batch) => {
+                Some((batch, attempts)) => {
                     let day = Day::of_event(*id);
                     group.batch(day).append(batch);
+                    let tally = group.tally(day);
+                    tally.events -= 1;
+                    tally.attempts -= attempts;
                     days.insert(day);
                     removed.events += 1;
                 }
@@ -79,13 +82,14 @@ impl Committer {
     }
 }
 
-/// What removes all rows of an event; `None` if one of its deliveries is due.
-fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<Batch>> {
+/// What removes all rows of an event, and how many attempts these are; `None` if one of its deliveries is due.
+fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<(Batch, i64)>> {
     let event = &row.event;
     let mut batch = Batch::default();
     let Some(partition) = group.state().days.get(Day::of_event(event.id))? else {
-        return Ok(Some(batch));
+        return Ok(Some((batch, 0)));
     };
+    let mut attempts = 0;
     let of_event: Vec<(DeliveryId, SubscriptionId)> =
         event.id.deliveries(&row.subscriptions).collect();
     for (id, subscription) in of_event {
@@ -97,6 +101,7 @@ fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<Batch>> {
         }
         for position in &delivery.attempts {
             piece::remove(&*partition, &mut batch, key::attempt(*position))?;
+            attempts += 1;
         }
         batch.remove(key::delivery(subscription, id));
     }
@@ -105,5 +110,5 @@ fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<Batch>> {
     }
     piece::remove(&*partition, &mut batch, key::body(event.id))?;
     piece::remove(&*partition, &mut batch, key::event(&event.tenant, event.id))?;
-    Ok(Some(batch))
+    Ok(Some((batch, attempts)))
 }

@@ -5,11 +5,11 @@
 use super::{day::from_kv, key, kv::Batch, kv::Partition, piece};
 use crate::storage::Result;
 
-/// Rows that stay for as long as their day does.
+/// Rows of a day, or how many more of them there are than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tally {
-    pub(super) events: u64,
-    pub(super) attempts: u64,
+    pub(super) events: i64,
+    pub(super) attempts: i64,
 }
 
 impl Tally {
@@ -29,15 +29,15 @@ impl Tally {
         }
         let before = Self::read(partition)?;
         let now = [before.events + self.events, before.attempts + self.attempts];
-        batch.put(key::tally(), now.map(u64::to_be_bytes).concat());
+        batch.put(key::tally(), now.map(i64::to_be_bytes).concat());
         Ok(())
     }
 
     fn parse(row: &[u8]) -> Option<Self> {
         let (events, attempts) = row.split_first_chunk()?;
         Some(Self {
-            events: u64::from_be_bytes(*events),
-            attempts: u64::from_be_bytes(attempts.try_into().ok()?),
+            events: i64::from_be_bytes(*events),
+            attempts: i64::from_be_bytes(attempts.try_into().ok()?),
         })
     }
 }
