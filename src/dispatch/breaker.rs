@@ -40,8 +40,8 @@ enum State {
 pub(super) struct Breaker {
     state: State,
     row: u32,
-    /// When there was no failure yet.
-    well: Option<Timestamp>,
+    /// When the first of the row failed.
+    failing_since: Option<Timestamp>,
     /// The last delivery that failed. One that fails again and again says
     /// little about the others, so it counts once in a row.
     last: Option<DeliveryId>,
@@ -55,7 +55,7 @@ impl Breaker {
                 since: Timestamp::MIN,
             },
             row: 0,
-            well: None,
+            failing_since: None,
             last: None,
             minutes: Minutes::default(),
         }
@@ -87,7 +87,7 @@ impl Breaker {
 
     pub(super) fn succeeded(&mut self, now: Timestamp) -> Option<Change> {
         self.row = 0;
-        self.well = Some(now);
+        self.failing_since = None;
         self.last = None;
         if self.is_open() {
             self.state = State::Closed { since: now };
@@ -112,7 +112,7 @@ impl Breaker {
                 if self.last.replace(id) != Some(id) {
                     self.row += 1;
                 }
-                let lasting = now.since(*self.well.get_or_insert(now)) >= LASTING;
+                let lasting = now.since(*self.failing_since.get_or_insert(now)) >= LASTING;
                 let failing = self.row >= ROW && lasting;
                 if !failing && !self.minutes.are_mostly_failures(now) {
                     return None;
@@ -185,9 +185,8 @@ mod tests {
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::new();
-        breaker.succeeded(at(0));
         for n in 0..4 {
-            assert_eq!(breaker.failed(id(n), at(1)), None);
+            assert_eq!(breaker.failed(id(n), at(0)), None);
         }
         assert_eq!(breaker.failed(id(4), at(1)), Some(Change::Opened));
         breaker
@@ -209,7 +208,7 @@ mod tests {
         breaker.succeeded(at(0));
         for n in 0..12 {
             assert_eq!(breaker.next_start(9).is_some(), n < 5);
-            assert_eq!(breaker.failed(id(n), at(0)), None);
+            assert_eq!(breaker.failed(id(n), at(9)), None);
         }
         assert!(breaker.next_start(0) < Some(at(0)));
         breaker.succeeded(at(0));

@@ -250,7 +250,7 @@ async fn list_deliveries(server: &Process, filter: Option<DeliveryFilter>) -> Ve
         let page = reply.unwrap().into_inner();
         found.extend(page.deliveries);
         request.page_token = page.next_page_token;
-        if request.page_token.is_empty() && !found.is_empty() {
+        if request.page_token.is_empty() {
             return found;
         }
     }
