@@ -119,7 +119,8 @@ section! {
 section! {
     /// How events go out.
     struct Delivery in "delivery" {
-        /// Attempts that may be under way at once, over all subscriptions.
+        /// Attempts that may be under way at once, over all subscriptions; a
+        /// tenant leaves an eighth of them to others.
         max_in_flight: usize as Count<usize, 1, 100_000> = 4_096,
     }
 }
