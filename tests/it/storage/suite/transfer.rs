@@ -249,7 +249,13 @@ pub async fn a_copy_goes_on_after_a_crash_wherever_it_was(store: &mut dyn Fixtur
         let target = store.engine().clone();
         let (told, mut telling) = mpsc::unbounded_channel();
         let mut tell = |_| told.send(()).expect("somebody listens");
-        let copying = copy(&*source, "memory:source", &*target, SMALL, &mut tell);
+        // One record a chunk: how many of them go between two looks depends on
+        // how fast the target answers.
+        let single = ChunkSize {
+            records: 1,
+            ..SMALL
+        };
+        let copying = copy(&*source, "memory:source", &*target, single, &mut tell);
         let finished = tokio::select! {
             biased;
             copied = copying => {
