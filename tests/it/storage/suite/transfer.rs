@@ -251,10 +251,8 @@ pub async fn a_copy_goes_on_after_a_crash_wherever_it_was(store: &mut dyn Fixtur
         let mut tell = |_| told.send(()).expect("somebody listens");
         // One record a chunk: how many of them go between two looks depends on
         // how fast the target answers.
-        let single = ChunkSize {
-            records: 1,
-            ..SMALL
-        };
+        let mut single = SMALL;
+        single.records = 1;
         let copying = copy(&*source, "memory:source", &*target, single, &mut tell);
         let finished = tokio::select! {
             biased;
