@@ -201,12 +201,12 @@ impl Schedule {
         }
     }
 
-    /// Takes in a change made by hand.
+    /// Takes in a change made by hand or by a replay.
     pub(super) fn rescheduled(&mut self, change: &Rescheduled) {
         self.ensure(change.subscription_id);
         self.with_lane(change.subscription_id, |lane| {
             lane.moved(change.delivery_id, change.due);
-            if change.due.is_some() {
+            if change.due.is_some() && change.trigger == Trigger::Manual {
                 lane.probe();
             }
         });

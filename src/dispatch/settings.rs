@@ -3,8 +3,8 @@
 /// How much may be under way or held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Attempts under way at once. A subscription gets at most half of what
-    /// the others leave.
+    /// Attempts under way at once; a tenant leaves an eighth to others, and a
+    /// subscription gets at most two thirds of what its tenant may start.
     pub max_in_flight: usize,
     /// Waiting deliveries of one subscription held in memory.
     pub window: usize,

@@ -107,10 +107,10 @@ fn tenant_share(left: usize) -> usize {
     (left - left / 8).max(1)
 }
 
-/// How many attempts a lane may have under way: half of what its tenant may
-/// start, so that hanging ones cannot take all there is.
+/// How many attempts a lane may have under way: two thirds of what its tenant
+/// may start, so that hanging ones cannot take all there is.
 fn lane_share(left: usize) -> usize {
-    (left / 2).max(1)
+    (left * 2 / 3).max(1)
 }
 
 #[cfg(test)]

@@ -125,13 +125,15 @@ pub struct FreshEvent {
     pub event: Option<Arc<Event>>,
 }
 
-/// A delivery that was changed by hand.
+/// A delivery that was changed by hand or by a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rescheduled {
     /// The delivery.
     pub delivery_id: DeliveryId,
     /// Its subscription.
     pub subscription_id: SubscriptionId,
+    /// What causes it now.
+    pub trigger: Trigger,
     /// When it is due now; `None` if it was cancelled.
     pub due: Option<Timestamp>,
 }

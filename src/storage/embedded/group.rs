@@ -232,6 +232,7 @@ impl<'a> Group<'a> {
         self.hint.rescheduled.push(Rescheduled {
             delivery_id: row.delivery.id,
             subscription_id: row.delivery.subscription_id,
+            trigger: row.delivery.trigger,
             due: row.delivery.due,
         });
         self.put_delivery(was_due, row);

@@ -43,6 +43,7 @@ impl State {
             let rescheduled = own.into_iter().map(|delivery| Rescheduled {
                 delivery_id: delivery.id,
                 subscription_id: delivery.subscription_id,
+                trigger: delivery.trigger,
                 due: delivery.due,
             });
             self.announce(Hint {

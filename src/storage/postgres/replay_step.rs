@@ -82,6 +82,7 @@ impl State {
                     rescheduled.push(Rescheduled {
                         delivery_id: delivery.id,
                         subscription_id: delivery.subscription_id,
+                        trigger: delivery.trigger,
                         due: delivery.due,
                     });
                 }

@@ -11,29 +11,8 @@ fn of_one(now: Timestamp) -> (Schedule, SubscriptionId) {
     let subscription = World::new(0).subscriptions.remove(0);
     let id = subscription.id;
     schedule.changed(Arc::new(Endpoint::new(Arc::new(subscription))));
-    let fetch = schedule.next_fetch().unwrap();
-    schedule.fetched(Fetched {
-        subscription: fetch.subscription,
-        endpoint: None,
-        page: Some(DuePage {
-            entries: Vec::new(),
-            complete: true,
-            as_of: crate::storage::CommitNumber(0),
-        }),
-        outcome: FetchOutcome::Done,
-    });
+    know_empty(&mut schedule);
     (schedule, id)
-}
-
-fn accept_one(schedule: &mut Schedule, id: SubscriptionId, due: Timestamp, n: u128) {
-    let event_id = EventId::new(due, n << 16);
-    schedule.accepted(&FreshEvent {
-        event_id,
-        due,
-        deliveries: event_id.deliveries(&[id]).collect(),
-        trigger: Trigger::Event,
-        event: None,
-    });
 }
 
 const FAILED: Ended = Ended::Made {
@@ -84,11 +63,15 @@ fn a_retry_by_hand_is_the_next_probe_and_does_not_wait_for_it() {
         }
     }
     let (by_hand, _) = EventId::new(now, 7 << 16).deliveries(&[id]).next().unwrap();
-    schedule.rescheduled(&Rescheduled {
+    let again = |trigger| Rescheduled {
         delivery_id: by_hand,
         subscription_id: id,
+        trigger,
         due: Some(later),
-    });
+    };
+    schedule.rescheduled(&again(Trigger::Replay));
+    assert!(schedule.next_start().is_none(), "a replay is no probe");
+    schedule.rescheduled(&again(Trigger::Manual));
     assert_eq!(schedule.next_start().unwrap().key.delivery_id, by_hand);
 }
 

@@ -196,6 +196,7 @@ impl World {
         self.hints.push_back(Heard::Rescheduled(Rescheduled {
             delivery_id: id,
             subscription_id: row.subscription,
+            trigger: Trigger::Manual,
             due: row.due,
         }));
     }

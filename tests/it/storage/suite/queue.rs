@@ -1,7 +1,7 @@
 //! What is due, and the hints that tell of it.
 
 use postrider::{
-    domain::{DeliveryId, DeliveryState, Event, Timestamp},
+    domain::{DeliveryId, DeliveryState, Event, Timestamp, Trigger},
     storage::{DeliveryChange, DueKey, Engine, Error, Rescheduled},
 };
 
@@ -98,6 +98,7 @@ pub async fn a_retry_by_hand_is_due_at_once_and_told(store: &mut dyn Fixture) {
     let expected = Rescheduled {
         delivery_id: id,
         subscription_id: sub(1),
+        trigger: Trigger::Manual,
         due: Some(after(9)),
     };
     assert_eq!(told(&mut hints).rescheduled, [expected]);
