@@ -88,9 +88,6 @@ pub(super) fn from_spec(
 
 /// Refuses what cannot be had yet, so that nobody relies on it.
 pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subscription) {
-    if subscription.ordered {
-        fields.add("ordered", "must be false: it is not available yet");
-    }
     let format = proto::PayloadFormat::try_from(subscription.payload_format);
     if format.is_ok_and(|format| format > proto::PayloadFormat::Envelope) {
         let wrong = "must be PAYLOAD_FORMAT_ENVELOPE: no other is available yet";

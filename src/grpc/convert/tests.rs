@@ -94,7 +94,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
             }),
             max_in_flight: 1_025,
             rate_limit: Some(RateLimit::default()),
-            ordered: true,
             payload_format: 2,
             signature_schemes: vec![1, 0, 9],
             filter: "x".to_owned(),
@@ -105,8 +104,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     };
     insta::assert_snapshot!(wrong(subscription::from_create(request)).join("\n"), @"
     request_id
-    subscription.rate_limit
-    subscription.ordered
     subscription.payload_format
     subscription.filter
     subscription.secret

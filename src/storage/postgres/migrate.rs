@@ -32,6 +32,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0002_erasure",
         sql: include_str!("migrations/0002_erasure.sql"),
     },
+    Migration {
+        name: "0003_order",
+        sql: include_str!("migrations/0003_order.sql"),
+    },
 ];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.

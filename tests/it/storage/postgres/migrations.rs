@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::support::{Cluster, cluster::connect};
 
 /// The names of all migrations.
-const ALL: [&str; 2] = ["0001_store", "0002_erasure"];
+const ALL: [&str; 3] = ["0001_store", "0002_erasure", "0003_order"];
 
 /// A database without a schema, with its address as text.
 async fn bare() -> (Url, String) {
@@ -54,7 +54,7 @@ async fn a_newer_or_altered_schema_is_refused_with_a_sentence() {
         refused,
         OpenError::Newer {
             found: 99,
-            known: 2,
+            known: 3,
             ..
         }
     ));
@@ -64,7 +64,7 @@ async fn a_newer_or_altered_schema_is_refused_with_a_sentence() {
     execute("DELETE FROM postrider.migration WHERE number = 99").await;
     execute("UPDATE postrider.migration SET checksum = 'x'").await;
     let refused = migrate(&url).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Altered { number: 2, .. }));
+    assert!(matches!(refused, OpenError::Altered { number: 3, .. }));
 }
 
 #[tokio::test]
