@@ -56,6 +56,11 @@ impl Attempts {
             Some(due) if due > self.clock.now() => return Ended::DueAt(due),
             Some(due) => due,
         };
+        match self.ahead_of(&endpoint, &work).await {
+            Ok(None) => {}
+            Ok(Some(ahead)) => return Ended::Behind(ahead),
+            Err(error) => return self.failed(&endpoint, key, &error),
+        }
         let record = self.send(&endpoint, &work, due).await;
         let next = record.next;
         if let Err(error) = self.record(record).await {
@@ -85,6 +90,18 @@ impl Attempts {
                 event,
             })),
             None => self.store.load_work(subscription, id).await,
+        }
+    }
+
+    /// Which delivery has to be settled before this one is sent.
+    async fn ahead_of(&self, endpoint: &Endpoint, work: &Work) -> storage::Result<Option<DueKey>> {
+        let (subscription, delivery) = (endpoint.subscription(), &work.delivery);
+        match &delivery.ordering_key {
+            Some(key) if subscription.spec.ordered => {
+                let queue = &self.store;
+                queue.ahead_of(subscription.id, key, delivery.id).await
+            }
+            _ => Ok(None),
         }
     }
 

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Endpoint,
     breaker::{self, Breaker},
+    order::Order,
     pace::Pace,
     window::{Fresh, Window},
 };
@@ -45,6 +46,7 @@ enum Moved {
 struct Flight {
     /// The place the delivery had.
     key: DueKey,
+    started: Timestamp,
     moved: Moved,
 }
 
@@ -61,12 +63,15 @@ pub(super) enum Ended {
     Settled,
     /// The delivery was not due before this time.
     DueAt(Timestamp),
+    /// This one has to be settled before.
+    Behind(DueKey),
     /// The store failed: the delivery is due as it was.
     Unchanged,
 }
 
 pub(super) struct Lane {
     pub(super) window: Window,
+    order: Order,
     breaker: Breaker,
     /// Known once it has a rate limit.
     pace: Option<Pace>,
@@ -87,9 +92,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(window: Window) -> Self {
+    /// One that holds back at most so many deliveries for their order.
+    pub(super) fn new(window: Window, held_back: usize) -> Self {
         Self {
             window,
+            order: Order::new(held_back),
             breaker: Breaker::new(),
             pace: None,
             endpoint: None,
@@ -105,10 +112,10 @@ impl Lane {
     }
 
     /// The lane of a queue that is another process's: it knows nothing of it.
-    pub(super) fn disowned() -> Self {
+    pub(super) fn disowned(held_back: usize) -> Self {
         Self {
             disowned: true,
-            ..Self::new(Window::of_unknown())
+            ..Self::new(Window::of_unknown(), held_back)
         }
     }
 
@@ -149,6 +156,11 @@ impl Lane {
         }
     }
 
+    /// Deliveries it holds.
+    pub(super) fn len(&self) -> usize {
+        self.window.len() + self.order.len()
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.flights.len()
     }
@@ -168,7 +180,7 @@ impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.flights.is_empty()
             && self.fetching == Fetching::Idle
-            && (self.is_held() || !self.window.wants_reading() && self.window.len() == 0)
+            && (self.is_held() || !self.window.wants_reading() && self.len() == 0)
     }
 
     /// Whether its rate limit allows what it would allow a new lane.
@@ -189,7 +201,7 @@ impl Lane {
     /// When the next attempt can start, if nothing ends before.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
         let endpoint = self.endpoint.as_ref()?;
-        let first = self.window.first()?;
+        let first = self.first()?;
         let permits = endpoint.subscription().spec.max_in_flight.get() as usize;
         if self.is_held() || self.flights.len() >= permits {
             return None;
@@ -200,6 +212,32 @@ impl Lane {
         Some(first.due.max(self.paused_until).max(trusted).max(paced))
     }
 
+    /// The first delivery that may be started.
+    fn first(&self) -> Option<DueKey> {
+        if self.order.is_full() {
+            return self.heads().min();
+        }
+        self.window.first()
+    }
+
+    /// Those that others wait for and nobody attempts.
+    fn heads(&self) -> impl Iterator<Item = DueKey> {
+        let heads = self.order.heads();
+        heads.filter(|key| !self.flights.contains_key(&key.delivery_id))
+    }
+
+    /// When [`Self::look`] has something to do.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        self.order.next_look().filter(|_| !self.is_held())
+    }
+
+    /// Lets those go and ask who were held back for long.
+    pub(super) fn look(&mut self, now: Timestamp) {
+        while let Some(next) = self.order.look(now) {
+            self.window.insert(next, None);
+        }
+    }
+
     fn limit(&self) -> Option<RateLimit> {
         self.endpoint.as_ref()?.subscription().spec.rate_limit
     }
@@ -207,7 +245,14 @@ impl Lane {
     /// Takes the next delivery out of the window and on its way. A probe is the
     /// newest.
     pub(super) fn start(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
-        let (key, fresh) = if self.breaker.is_open() {
+        let (key, fresh) = if self.order.is_full() {
+            // The smallest id is the one that waits for no other.
+            let due = self.heads().filter(|key| key.due <= now);
+            let key = due.min_by_key(|key| key.delivery_id)?;
+            (key, self.window.take_any(key.delivery_id))
+        } else if self.is_ordered() {
+            self.window.take_first()?
+        } else if self.breaker.is_open() {
             self.window.take_newest(now)?
         } else {
             self.window.take_next(now)?
@@ -217,6 +262,7 @@ impl Lane {
         }
         let flight = Flight {
             key,
+            started: now,
             moved: Moved::No,
         };
         self.flights.insert(key.delivery_id, flight);
@@ -238,29 +284,42 @@ impl Lane {
 
     /// Takes in that this delivery is the first in the queue which nobody
     /// attempts. If it is news there may be more of it.
-    pub(super) fn woken(&mut self, first: DueKey) {
+    pub(super) fn woken(&mut self, first: DueKey, now: Timestamp) {
         let id = first.delivery_id;
-        if !self.flights.contains_key(&id) && !self.window.holds(id) {
+        let known = self.flights.contains_key(&id) || self.window.holds(id) || self.order.holds(id);
+        if !known || self.window.is_complete() && self.order.hides(id, now) {
             self.window.outdate();
         }
     }
 
     /// Moves a delivery that was changed by hand.
-    pub(super) fn moved(&mut self, id: DeliveryId, due: Option<Timestamp>) {
+    pub(super) fn moved(&mut self, id: DeliveryId, due: Option<Timestamp>, now: Timestamp) {
         if let Some(flight) = self.flights.get_mut(&id) {
             flight.moved = due.map_or(Moved::Away, Moved::To);
             return;
         }
-        match due {
-            Some(due) => self.window.insert(
-                DueKey {
-                    due,
-                    delivery_id: id,
-                },
-                None,
-            ),
-            None => self.window.remove(id),
+        self.order.remove(id);
+        self.place(id, due, now);
+    }
+
+    /// Puts a delivery where it is due. If it is settled, the one behind it goes.
+    fn place(&mut self, id: DeliveryId, due: Option<Timestamp>, now: Timestamp) {
+        if let Some(due) = due {
+            let delivery_id = id;
+            self.window.insert(DueKey { due, delivery_id }, None);
+            return self.order.moved(id, due);
         }
+        self.window.remove(id);
+        if self.is_ordered()
+            && let Some(next) = self.order.settled(id, now)
+        {
+            self.window.insert(next, None);
+        }
+    }
+
+    fn is_ordered(&self) -> bool {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| endpoint.subscription().spec.ordered)
     }
 
     /// Takes in what came of an attempt, and says what that changes.
@@ -276,27 +335,42 @@ impl Lane {
         let due = match (flight.moved, ended) {
             (Moved::No, Ended::Made { due, .. }) => due,
             (Moved::No, Ended::Unchanged) => Some(flight.key.due),
+            (Moved::No, Ended::Behind(ahead)) => {
+                self.not_made();
+                if self.order.was_settled(ahead.delivery_id, flight.started) {
+                    self.window.insert(flight.key, None);
+                } else if !self.is_held() {
+                    self.order.hold(flight.key, ahead, now);
+                }
+                return None;
+            }
             (Moved::No, Ended::DueAt(due)) | (Moved::To(due), _) => Some(due),
             (Moved::No, Ended::Settled) | (Moved::Away, _) => None,
         };
-        self.moved(id, due);
+        self.place(id, due, now);
         match ended {
-            Ended::Made {
-                succeeded: true, ..
-            } => self.breaker.succeeded(now),
-            Ended::Made {
-                succeeded: false, ..
-            } => self.breaker.failed(id, now),
-            Ended::Settled | Ended::DueAt(_) | Ended::Unchanged => None,
+            Ended::Made { succeeded, .. } if succeeded => self.breaker.succeeded(now),
+            Ended::Made { .. } => self.breaker.failed(id, now),
+            Ended::Unchanged => None,
+            Ended::Settled | Ended::DueAt(_) | Ended::Behind(_) => {
+                self.not_made();
+                None
+            }
+        }
+    }
+
+    fn not_made(&mut self) {
+        if let (Some(limit), Some(pace)) = (self.limit(), &mut self.pace) {
+            pace.not_made(limit);
         }
     }
 
     /// Ends a read of the queue.
     pub(super) fn end_read(&mut self, page: Option<DuePage>) {
-        let flights = &mut self.flights;
+        let (flights, order) = (&mut self.flights, &self.order);
         self.window.end_read(page, |key| {
             let Some(flight) = flights.get_mut(&key.delivery_id) else {
-                return false;
+                return order.holds(key.delivery_id);
             };
             // Its place is another one than that it started from, so it was
             // moved meanwhile, and the hint of that is late or lost.
@@ -307,9 +381,15 @@ impl Lane {
         });
     }
 
+    /// Drops what it knows of its queue.
+    pub(super) fn forget_queue(&mut self) {
+        self.window.forget();
+        self.order.forget();
+    }
+
     /// Drops what it knows of queue and endpoint, because hints were lost.
     pub(super) fn forget(&mut self) {
-        self.window.forget();
+        self.forget_queue();
         self.endpoint = None;
         self.outdated = self.fetching == Fetching::UnderWay;
     }

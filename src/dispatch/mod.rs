@@ -10,6 +10,7 @@ mod dispatcher;
 mod failure;
 mod fetch;
 mod lane;
+mod order;
 mod pace;
 mod reads;
 mod request;

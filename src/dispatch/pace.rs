@@ -43,6 +43,11 @@ impl Pace {
         self.booked = self.booked.max(now).after(interval(limit));
     }
 
+    /// Gives back what was booked for an attempt that was not made.
+    pub(super) fn not_made(&mut self, limit: RateLimit) {
+        self.booked = self.booked.before(interval(limit));
+    }
+
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_over(self, now: Timestamp) -> bool {
         self.booked <= now

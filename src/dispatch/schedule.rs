@@ -25,6 +25,8 @@ use crate::{
 
 /// What a subscription keeps in memory if memory is short.
 const MIN_WINDOW: usize = 16;
+/// Of how many windows deliveries are held back for their order.
+const HELD_BACK: usize = 4;
 /// Lanes kept though nothing waits in them, for their endpoints.
 const MAX_LANES: usize = 16 * 1_024;
 /// How long a lane rests after the store failed it.
@@ -89,7 +91,7 @@ impl Schedule {
             self.waiting.pop_first();
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.place = Place::None;
-                self.arrange(id);
+                self.with_lane(id, |lane| lane.look(now));
             }
         }
     }
@@ -115,6 +117,7 @@ impl Schedule {
             }
             let mut start = None;
             self.with_lane(id, |lane| {
+                lane.look(now);
                 if due && let Some(endpoint) = lane.endpoint.clone() {
                     start = lane.start(now).map(|(key, fresh)| Start {
                         endpoint,
@@ -138,7 +141,7 @@ impl Schedule {
             let Some(lane) = self.lanes.get_mut(&subscription) else {
                 continue;
             };
-            let cap = cap(&self.settings, self.entries - lane.window.len());
+            let cap = cap(&self.settings, self.entries - lane.len());
             lane.fetching = Fetching::UnderWay;
             self.fetching += 1;
             let queue = lane.window.wants_reading() && !lane.is_held();
@@ -173,7 +176,7 @@ impl Schedule {
                 lane.set_endpoint(endpoint, heard_since, now);
             }
             if lane.is_held() {
-                lane.window.forget();
+                lane.forget_queue();
             }
         });
     }
@@ -203,9 +206,10 @@ impl Schedule {
 
     /// Takes in a change made by hand or by a replay.
     pub(super) fn rescheduled(&mut self, change: &Rescheduled) {
+        let now = self.now;
         self.ensure(change.subscription_id);
         self.with_lane(change.subscription_id, |lane| {
-            lane.moved(change.delivery_id, change.due);
+            lane.moved(change.delivery_id, change.due, now);
             if change.due.is_some() && change.trigger == Trigger::Manual {
                 lane.probe();
             }
@@ -214,8 +218,9 @@ impl Schedule {
 
     /// Takes in that others may have added to a queue.
     pub(super) fn woken(&mut self, due: &Due) {
+        let now = self.now;
         self.ensure(due.subscription_id);
-        self.with_lane(due.subscription_id, |lane| lane.woken(due.first));
+        self.with_lane(due.subscription_id, |lane| lane.woken(due.first, now));
     }
 
     /// Takes in that other queues are this process's now, or that the store is
@@ -266,7 +271,7 @@ impl Schedule {
             let followed = followed && !lane.is_held();
             lane.set_endpoint(endpoint, heard_since, now);
             if !followed || lane.is_held() {
-                lane.window.forget();
+                lane.forget_queue();
             }
         });
     }
@@ -275,7 +280,7 @@ impl Schedule {
     pub(super) fn deleted(&mut self, id: SubscriptionId) {
         self.with_lane(id, |lane| {
             lane.deleted = true;
-            lane.window.forget();
+            lane.forget_queue();
         });
     }
 
@@ -313,11 +318,12 @@ impl Schedule {
 
     fn ensure_with(&mut self, id: SubscriptionId, window: impl FnOnce() -> Window) {
         let owns = &self.owns;
+        let held_back = self.settings.window * HELD_BACK;
         self.lanes.entry(id).or_insert_with(|| {
             if owns(id) {
-                Lane::new(window())
+                Lane::new(window(), held_back)
             } else {
-                Lane::disowned()
+                Lane::disowned(held_back)
             }
         });
     }
@@ -328,11 +334,11 @@ impl Schedule {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
-        self.entries -= lane.window.len();
+        self.entries -= lane.len();
         self.bytes -= lane.window.bytes();
         change(lane);
         lane.window.shrink_to(cap(&self.settings, self.entries));
-        self.entries += lane.window.len();
+        self.entries += lane.len();
         self.bytes += lane.window.bytes();
         self.arrange(id);
     }
@@ -342,8 +348,9 @@ impl Schedule {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
-        let mut time = lane.next_start();
-        let low = cap(&self.settings, self.entries - lane.window.len()) / 4;
+        let times = [lane.next_start(), lane.next_look()];
+        let mut time = times.into_iter().flatten().min();
+        let low = cap(&self.settings, self.entries - lane.len()) / 4;
         if lane.wants_fetch(low) {
             if lane.paused_until <= self.now {
                 lane.fetching = Fetching::Queued;

@@ -126,6 +126,10 @@ impl Window {
         keys.next().copied()
     }
 
+    pub(super) fn take_first(&mut self) -> Option<(DueKey, Option<Fresh>)> {
+        self.take(self.first()?)
+    }
+
     /// Takes the first delivery, or if that is late the newest every other
     /// time, so that fresh events do not wait for a whole backlog.
     pub(super) fn take_next(&mut self, now: Timestamp) -> Option<(DueKey, Option<Fresh>)> {
@@ -148,6 +152,12 @@ impl Window {
         let beyond = self.beyond.range(due).next_back();
         let newest = beyond.or_else(|| self.entries.range(due).next_back());
         self.take(*newest?.0)
+    }
+
+    /// Takes a delivery wherever it is, and its event if that is in memory.
+    pub(super) fn take_any(&mut self, id: DeliveryId) -> Option<Fresh> {
+        let key = self.places.get(&id).copied()?;
+        self.take(key)?.1
     }
 
     fn take(&mut self, key: DueKey) -> Option<(DueKey, Option<Fresh>)> {

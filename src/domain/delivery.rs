@@ -110,6 +110,8 @@ pub struct Delivery {
     pub subscription_id: SubscriptionId,
     /// The event's type.
     pub event_type: EventType,
+    /// The event's ordering key.
+    pub ordering_key: Option<String>,
     /// Where it stands.
     pub state: DeliveryState,
     /// What caused it.
@@ -143,6 +145,7 @@ impl Delivery {
             id: DeliveryId::new(event.id, ordinal),
             subscription_id: to,
             event_type: event.event_type.clone(),
+            ordering_key: event.ordering_key.clone(),
             state: DeliveryState::Pending,
             trigger,
             attempt_count: 0,

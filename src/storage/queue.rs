@@ -184,6 +184,16 @@ pub trait Queue: Send + Sync + 'static {
         delivery: DeliveryId,
     ) -> Result<Option<Work>>;
 
+    /// Returns the first delivery of the subscription that is not settled and
+    /// came before this one with the same ordering key: its event's id is
+    /// smaller.
+    async fn ahead_of(
+        &self,
+        subscription: SubscriptionId,
+        ordering_key: &str,
+        delivery: DeliveryId,
+    ) -> Result<Option<DueKey>>;
+
     /// Notes that an attempt is under way, so that the delivery reads as
     /// `Delivering` and its queue stays with this process. False if the queue
     /// is not this process's: then nothing may be sent. Not durable.

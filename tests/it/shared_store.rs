@@ -57,7 +57,7 @@ async fn migrate_says_what_is_missing_and_applies_it_once() {
     let (code, out, error) = said(&url, &["--check"]).await;
     assert_eq!((code, out.as_str()), (Some(3), ""));
     let missing = format!(
-        "postrider: {shown} lacks migrations: 0001_store, 0002_erasure, 0003_replay; run \
+        "postrider: {shown} lacks migrations: 0001_store, 0002_erasure, 0003_replay, 0004_order; run \
          `postrider migrate`\n"
     );
     assert!(error.ends_with(&missing), "{error}");
@@ -66,7 +66,7 @@ async fn migrate_says_what_is_missing_and_applies_it_once() {
     assert_eq!(code, Some(0));
     assert_eq!(
         out,
-        "applied 0001_store\napplied 0002_erasure\napplied 0003_replay\n\
+        "applied 0001_store\napplied 0002_erasure\napplied 0003_replay\napplied 0004_order\n\
          the schema is up to date\n"
     );
     for arguments in [&[][..], &["--check"]] {

@@ -86,13 +86,6 @@ pub(super) fn from_spec(
     patch
 }
 
-/// Refuses what cannot be had yet, so that nobody relies on it.
-pub(super) fn refuse_unavailable(fields: &mut Fields, subscription: &proto::Subscription) {
-    if subscription.ordered {
-        fields.add("ordered", "must be false: it is not available yet");
-    }
-}
-
 fn from_events(fields: &mut Fields, events: &[String]) -> Option<EventPatterns> {
     let patterns = fields.parse_each("events", events);
     if patterns.len() < events.len() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Fields, from_duration,
     retry_policy::to_retry_policy,
-    spec::{MUTABLE, from_spec, refuse_unavailable},
+    spec::{MUTABLE, from_spec},
     to_duration, to_timestamp,
 };
 use crate::{
@@ -40,7 +40,6 @@ pub(in crate::grpc) fn from_create(
         fields.add("request_id", wrong);
     }
     fields.go_to("subscription.");
-    refuse_unavailable(&mut fields, &subscription);
     let secret = fields.parse_optional("secret", &subscription.secret);
     let signing_key = fields.parse_optional("signing_key", &subscription.signing_key);
     let patch = from_spec(&mut fields, subscription, |_| true);
@@ -79,7 +78,6 @@ pub(in crate::grpc) fn from_update(
     let mut fields = Fields::default();
     check_mask(&mut fields, &paths);
     fields.go_to("subscription.");
-    refuse_unavailable(&mut fields, &subscription);
     for (field, given) in [
         ("secret", &subscription.secret),
         ("signing_key", &subscription.signing_key),

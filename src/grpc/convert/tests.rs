@@ -95,7 +95,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
             }),
             max_in_flight: 1_025,
             rate_limit: Some(RateLimit::default()),
-            ordered: true,
             payload_format: 5,
             signature_schemes: vec![1, 0, 9],
             filter: "x".to_owned(),
@@ -106,7 +105,6 @@ fn every_wrong_field_of_a_subscription_is_named_at_once() {
     };
     insta::assert_snapshot!(wrong(subscription::from_create(request)).join("\n"), @"
     request_id
-    subscription.ordered
     subscription.secret
     subscription.signing_key
     subscription.url

@@ -160,6 +160,9 @@ fn put_deliveries(
             delivery_id: id,
         };
         writes.put(key::due(subscription, place), Vec::new());
+        if let Some(ordering_key) = &event.ordering_key {
+            writes.put(key::order(subscription, ordering_key, id), Vec::new());
+        }
     }
 }
 

@@ -315,6 +315,14 @@ impl<'a> Group<'a> {
                 batch.put(place(due), Vec::new());
             }
         }
+        if let Some(ordering_key) = &row.delivery.ordering_key {
+            let order = key::order(subscription, ordering_key, id);
+            match (was_due, row.delivery.due) {
+                (None, Some(_)) => batch.put(order, Vec::new()),
+                (Some(_), None) => batch.remove(order),
+                (None, None) | (Some(_), Some(_)) => {}
+            }
+        }
         batch.put(key::delivery(subscription, id), row.write());
         self.deliveries.insert(id, row);
     }

@@ -10,6 +10,7 @@
 //! | `B` event | its payload, if that is not in the event's row |
 //! | `D` subscription delivery | the delivery |
 //! | `Q` subscription due delivery | nothing: the due index |
+//! | `O` subscription length ordering key delivery | nothing: what is due, by the key it is ordered by |
 //! | `A` position | an attempt |
 //! | `I` tenant 0 idempotency key | the event that used it first |
 //! | `P` key number | a further piece of a long value |
@@ -30,86 +31,24 @@
 //! | `U` | up to which position some are no times, and when the last of those was recorded |
 //! | `C` | how far a copy into the store has come, until it is finished |
 
+mod tag;
+
 use std::ops::Bound;
 
 use super::{day::Day, kv::Bounds};
 use crate::domain::{DeliveryId, EventId, ReplayId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
-const EVENT: u8 = b'E';
-const BODY: u8 = b'B';
-const DELIVERY: u8 = b'D';
-const DUE: u8 = b'Q';
-const ATTEMPT: u8 = b'A';
-const IDEMPOTENCY: u8 = b'I';
-const PIECE: u8 = b'P';
-const TALLY: u8 = b'N';
-const SUBSCRIPTION: u8 = b'S';
-const REQUEST: u8 = b'R';
-const REPLAY: u8 = b'Y';
-const FIRST_DAY: u8 = b'F';
-const GONE: u8 = b'G';
-const RESTING: u8 = b'Z';
-const WITNESS: u8 = b'W';
-const REWRITE: u8 = b'X';
-const UNTIMED: u8 = b'U';
-const COPYING: u8 = b'C';
+pub(super) use tag::{Tag, tag_of};
 
 const ID: usize = 16;
 
-/// What a row is, by the first byte of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Tag {
-    Event = EVENT,
-    Body = BODY,
-    Delivery = DELIVERY,
-    Due = DUE,
-    Attempt = ATTEMPT,
-    Idempotency = IDEMPOTENCY,
-    Piece = PIECE,
-    Tally = TALLY,
-    Subscription = SUBSCRIPTION,
-    Request = REQUEST,
-    Replay = REPLAY,
-    FirstDay = FIRST_DAY,
-    Gone = GONE,
-    Resting = RESTING,
-    Witness = WITNESS,
-    Rewrite = REWRITE,
-    Untimed = UNTIMED,
-    Copying = COPYING,
-}
-
-/// What the row of a key is, if any.
-pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 18] = [
-        Tag::Event,
-        Tag::Body,
-        Tag::Delivery,
-        Tag::Due,
-        Tag::Attempt,
-        Tag::Idempotency,
-        Tag::Piece,
-        Tag::Tally,
-        Tag::Subscription,
-        Tag::Request,
-        Tag::Replay,
-        Tag::FirstDay,
-        Tag::Gone,
-        Tag::Resting,
-        Tag::Witness,
-        Tag::Rewrite,
-        Tag::Untimed,
-        Tag::Copying,
-    ];
-    let first = *key.first()?;
-    TAGS.into_iter().find(|tag| *tag as u8 == first)
-}
-
 /// All rows of a kind.
 pub(super) fn every(tag: Tag) -> Bounds {
-    all(tag as u8)
+    (
+        Bound::Included(key(tag, &[])),
+        Bound::Excluded(vec![tag as u8 + 1]),
+    )
 }
 
 /// The rows of a kind from this key on, which is one of theirs; all if empty.
@@ -129,7 +68,7 @@ pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
 }
 
 pub(super) fn event(tenant: &TenantId, id: EventId) -> Vec<u8> {
-    named(EVENT, tenant, &id.to_bytes())
+    named(Tag::Event, tenant, &id.to_bytes())
 }
 
 /// A tenant's events from the first to the last of these ids.
@@ -146,11 +85,11 @@ pub(super) fn event_of(key: &[u8]) -> Option<EventId> {
 }
 
 pub(super) fn body(id: EventId) -> Vec<u8> {
-    key(BODY, &[&id.to_bytes()])
+    key(Tag::Body, &[&id.to_bytes()])
 }
 
 pub(super) fn delivery(subscription: SubscriptionId, id: DeliveryId) -> Vec<u8> {
-    key(DELIVERY, &[&subscription.to_bytes(), &id.to_bytes()])
+    key(Tag::Delivery, &[&subscription.to_bytes(), &id.to_bytes()])
 }
 
 /// A subscription's deliveries from the first to the last of these ids.
@@ -173,7 +112,7 @@ pub(super) fn delivery_of(key: &[u8]) -> Option<DeliveryId> {
 pub(super) fn due(subscription: SubscriptionId, place: DueKey) -> Vec<u8> {
     let due = place.due.as_micros().to_be_bytes();
     key(
-        DUE,
+        Tag::Due,
         &[
             &subscription.to_bytes(),
             &due,
@@ -186,7 +125,7 @@ pub(super) fn due(subscription: SubscriptionId, place: DueKey) -> Vec<u8> {
 pub(super) fn queue(subscription: SubscriptionId, after: Option<DueKey>) -> Bounds {
     let first = match after {
         Some(place) => Bound::Excluded(due(subscription, place)),
-        None => Bound::Included(key(DUE, &[&subscription.to_bytes()])),
+        None => Bound::Included(key(Tag::Due, &[&subscription.to_bytes()])),
     };
     let last = due(
         subscription,
@@ -207,9 +146,9 @@ pub(super) fn queues(after: Option<SubscriptionId>) -> Bounds {
             };
             Bound::Excluded(last)
         }
-        None => Bound::Included(vec![DUE]),
+        None => Bound::Included(key(Tag::Due, &[])),
     };
-    (first, Bound::Excluded(vec![DUE + 1]))
+    (first, Bound::Excluded(vec![Tag::Due as u8 + 1]))
 }
 
 /// The subscription and the place of a due key.
@@ -223,8 +162,50 @@ pub(super) fn place_of(key: &[u8]) -> Option<(SubscriptionId, DueKey)> {
     Some((SubscriptionId::from_bytes(*subscription), place))
 }
 
+pub(super) fn order(
+    subscription: SubscriptionId,
+    ordering_key: &str,
+    delivery: DeliveryId,
+) -> Vec<u8> {
+    let length = u16::try_from(ordering_key.len()).unwrap_or(u16::MAX);
+    key(
+        Tag::Order,
+        &[
+            &subscription.to_bytes(),
+            &length.to_be_bytes(),
+            ordering_key.as_bytes(),
+            &delivery.to_bytes(),
+        ],
+    )
+}
+
+/// What comes before a delivery of its ordering key.
+pub(super) fn ahead(
+    subscription: SubscriptionId,
+    ordering_key: &str,
+    delivery: DeliveryId,
+) -> Bounds {
+    let first = DeliveryId::from_bytes([0; ID]);
+    (
+        Bound::Included(order(subscription, ordering_key, first)),
+        Bound::Excluded(order(subscription, ordering_key, delivery)),
+    )
+}
+
+/// The subscription, the ordering key and the delivery of an order key.
+pub(super) fn ordered_of(key: &[u8]) -> Option<(SubscriptionId, &str, DeliveryId)> {
+    let (subscription, rest) = key.get(1..)?.split_first_chunk::<ID>()?;
+    let (_, rest) = rest.split_first_chunk::<2>()?;
+    let (ordering_key, delivery) = rest.split_last_chunk::<ID>()?;
+    Some((
+        SubscriptionId::from_bytes(*subscription),
+        std::str::from_utf8(ordering_key).ok()?,
+        DeliveryId::from_bytes(*delivery),
+    ))
+}
+
 pub(super) fn attempt(position: LogPosition) -> Vec<u8> {
-    key(ATTEMPT, &[&position.0.to_be_bytes()])
+    key(Tag::Attempt, &[&position.0.to_be_bytes()])
 }
 
 /// The attempts after one position, up to another.
@@ -242,12 +223,12 @@ pub(super) fn position_of(key: &[u8]) -> Option<LogPosition> {
 }
 
 pub(super) fn idempotency(tenant: &TenantId, name: &str) -> Vec<u8> {
-    named(IDEMPOTENCY, tenant, name.as_bytes())
+    named(Tag::Idempotency, tenant, name.as_bytes())
 }
 
 /// A further piece of the value of `of`, counted from 1.
 pub(super) fn piece(of: &[u8], number: u32) -> Vec<u8> {
-    key(PIECE, &[of, &number.to_be_bytes()])
+    key(Tag::Piece, &[of, &number.to_be_bytes()])
 }
 
 /// Whose value a piece is of, and its number.
@@ -265,52 +246,52 @@ pub(super) fn pieces(of: &[u8]) -> Bounds {
 }
 
 pub(super) fn tally() -> Vec<u8> {
-    vec![TALLY]
+    key(Tag::Tally, &[])
 }
 
 pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {
-    named(SUBSCRIPTION, tenant, &id.to_bytes())
+    named(Tag::Subscription, tenant, &id.to_bytes())
 }
 
 pub(super) fn request(tenant: &TenantId, name: &str) -> Vec<u8> {
-    named(REQUEST, tenant, name.as_bytes())
+    named(Tag::Request, tenant, name.as_bytes())
 }
 
 pub(super) fn replay(tenant: &TenantId, id: ReplayId) -> Vec<u8> {
-    named(REPLAY, tenant, &id.to_bytes())
+    named(Tag::Replay, tenant, &id.to_bytes())
 }
 
 pub(super) fn first_day() -> Vec<u8> {
-    vec![FIRST_DAY]
+    key(Tag::FirstDay, &[])
 }
 
 pub(super) fn gone() -> Vec<u8> {
-    vec![GONE]
+    key(Tag::Gone, &[])
 }
 
 pub(super) fn resting(day: Day) -> Vec<u8> {
-    key(RESTING, &[&day.number().to_be_bytes()])
+    key(Tag::Resting, &[&day.number().to_be_bytes()])
 }
 
 /// All days at rest.
 pub(super) fn all_resting() -> Bounds {
-    all(RESTING)
+    every(Tag::Resting)
 }
 
 pub(super) fn witness(day: Day) -> Vec<u8> {
-    key(WITNESS, &[&day.number().to_be_bytes()])
+    key(Tag::Witness, &[&day.number().to_be_bytes()])
 }
 
 pub(super) fn rewrite(day: Day) -> Vec<u8> {
-    key(REWRITE, &[&day.number().to_be_bytes()])
+    key(Tag::Rewrite, &[&day.number().to_be_bytes()])
 }
 
 pub(super) fn untimed() -> Vec<u8> {
-    vec![UNTIMED]
+    key(Tag::Untimed, &[])
 }
 
 pub(super) fn copying() -> Vec<u8> {
-    vec![COPYING]
+    key(Tag::Copying, &[])
 }
 
 /// The tenant of a key that begins with one, and what follows.
@@ -326,13 +307,9 @@ pub(super) fn number_of(bytes: &[u8]) -> Option<u64> {
     bytes.last_chunk().copied().map(u64::from_be_bytes)
 }
 
-fn all(tag: u8) -> Bounds {
-    (Bound::Included(vec![tag]), Bound::Excluded(vec![tag + 1]))
-}
-
-fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+fn key(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.push(tag);
+    key.push(tag as u8);
     for part in parts {
         key.extend_from_slice(part);
     }
@@ -340,7 +317,7 @@ fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A tenant's name has no zero byte, so the zero ends it without doubt.
-fn named(tag: u8, tenant: &TenantId, name: &[u8]) -> Vec<u8> {
+fn named(tag: Tag, tenant: &TenantId, name: &[u8]) -> Vec<u8> {
     key(tag, &[tenant.as_str().as_bytes(), &[0], name])
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 use super::{
     day::{Day, from_kv},
     key,
-    kv::{Order, Partition, Step},
+    kv::{Bounds, Order, Partition, Step},
     state::State,
     store::Store,
     write::{CancelPending, Write},
@@ -58,6 +58,17 @@ impl Queue for Store {
             state.load_work(subscription, delivery)
         })
         .await
+    }
+
+    async fn ahead_of(
+        &self,
+        subscription: SubscriptionId,
+        ordering_key: &str,
+        delivery: DeliveryId,
+    ) -> Result<Option<DueKey>> {
+        let bounds = key::ahead(subscription, ordering_key, delivery);
+        self.read(move |state| state.ahead_of(subscription, &bounds, delivery))
+            .await
     }
 
     fn attempt_started(&self, _: SubscriptionId, delivery: DeliveryId) -> bool {
@@ -168,6 +179,38 @@ impl State {
             })
             .map_err(from_kv)?;
         Ok(places)
+    }
+
+    /// The first delivery within the bounds, on the days up to this one's.
+    fn ahead_of(
+        &self,
+        subscription: SubscriptionId,
+        bounds: &Bounds,
+        delivery: DeliveryId,
+    ) -> Result<Option<DueKey>> {
+        let last = Day::of_delivery(delivery);
+        for day in self.days.awake()?.into_iter().filter(|day| *day <= last) {
+            let Some(partition) = self.days.get(day)? else {
+                continue;
+            };
+            let mut first = None;
+            partition
+                .scan(bounds.clone(), Order::Forwards, &mut |key, _| {
+                    first = key::delivery_of(key);
+                    Step::Break(())
+                })
+                .map_err(from_kv)?;
+            let Some(id) = first else {
+                continue;
+            };
+            let row = self.delivery_row(subscription, id)?;
+            let due = row.and_then(|row| row.delivery.due);
+            return Ok(due.map(|due| DueKey {
+                due,
+                delivery_id: id,
+            }));
+        }
+        Ok(None)
     }
 
     fn load_work(

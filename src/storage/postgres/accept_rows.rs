@@ -51,6 +51,7 @@ struct Deliveries<'a> {
     trigger: Vec<i16>,
     create_time: Vec<i64>,
     due: Vec<i64>,
+    ordering_key: Vec<Option<&'a [u8]>>,
 }
 
 #[derive(Default)]
@@ -122,6 +123,7 @@ impl<'a> Rows<'a> {
                     &deliveries.trigger,
                     &deliveries.create_time,
                     &deliveries.due,
+                    &deliveries.ordering_key,
                     &keys.tenant,
                     &keys.name,
                     &keys.event,
@@ -173,6 +175,8 @@ impl<'a> Deliveries<'a> {
                 .push(i16::from(code::from_trigger(routed.trigger)));
             self.create_time.push(from_time(event.create_time));
             self.due.push(from_time(event.due()));
+            let ordering_key = event.ordering_key.as_deref();
+            self.ordering_key.push(ordering_key.map(str::as_bytes));
         }
     }
 }
@@ -192,12 +196,14 @@ fn insertion(day: Day) -> String {
              WHERE NOT EXISTS (SELECT FROM stale)
          ), deliveries AS (
              INSERT INTO {delivery} (state, attempt_count, chain_start, revision, id, tenant,
-                 subscription, event_type, trigger, create_time, update_time, chain_time, due)
+                 subscription, event_type, trigger, create_time, update_time, chain_time, due,
+                 ordering_key)
              SELECT $7, 0, 0, 0, d.id, d.tenant, d.subscription, d.event_type, d.trigger,
-                 d.create_time, d.create_time, d.due, d.due
+                 d.create_time, d.create_time, d.due, d.due, d.ordering_key
              FROM unnest($8::uuid[], $9::text[], $10::uuid[], $11::text[], $12::smallint[],
-                 $13::bigint[], $14::bigint[])
-                 AS d (id, tenant, subscription, event_type, trigger, create_time, due)
+                 $13::bigint[], $14::bigint[], $15::bytea[])
+                 AS d (id, tenant, subscription, event_type, trigger, create_time, due,
+                     ordering_key)
              WHERE NOT EXISTS (SELECT FROM stale)
          ), queued AS (
              INSERT INTO ready (delivery, subscription, due)
@@ -205,7 +211,7 @@ fn insertion(day: Day) -> String {
              WHERE NOT EXISTS (SELECT FROM stale)
          ), keys AS (
              INSERT INTO {idempotency} (tenant, name, event, content)
-             SELECT * FROM unnest($15::text[], $16::bytea[], $17::uuid[], $18::bytea[])
+             SELECT * FROM unnest($16::text[], $17::bytea[], $18::uuid[], $19::bytea[])
              WHERE NOT EXISTS (SELECT FROM stale)
          )
          SELECT tenant, version FROM stale"

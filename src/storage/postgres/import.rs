@@ -133,10 +133,11 @@ async fn deliveries(transaction: &Transaction<'_>, day: Day, rows: &DayRows<'_>)
     let put = format!(
         "INSERT INTO {delivery} (id, tenant, subscription, event_type, state, trigger,
              attempt_count, chain_start, chain_time, due, error_kind, response_status, revision,
-             create_time, update_time)
+             create_time, update_time, ordering_key)
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::smallint[],
              $6::smallint[], $7::integer[], $8::integer[], $9::bigint[], $10::bigint[],
-             $11::smallint[], $12::integer[], $13::integer[], $14::bigint[], $15::bigint[])
+             $11::smallint[], $12::integer[], $13::integer[], $14::bigint[], $15::bigint[],
+             $16::bytea[])
          ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant,
              subscription = excluded.subscription, event_type = excluded.event_type,
              state = excluded.state, trigger = excluded.trigger,
@@ -144,7 +145,7 @@ async fn deliveries(transaction: &Transaction<'_>, day: Day, rows: &DayRows<'_>)
              chain_time = excluded.chain_time, due = excluded.due,
              error_kind = excluded.error_kind, response_status = excluded.response_status,
              revision = excluded.revision, create_time = excluded.create_time,
-             update_time = excluded.update_time"
+             update_time = excluded.update_time, ordering_key = excluded.ordering_key"
     );
     run(transaction, &put, &rows.deliveries().parameters()).await?;
     let queue = "INSERT INTO ready (subscription, due, delivery)

@@ -200,6 +200,7 @@ impl DayRows<'_> {
             column(all().map(|delivery| from_count(delivery.revision))),
             column(all().map(|delivery| from_time(delivery.create_time))),
             column(all().map(|delivery| from_time(delivery.update_time))),
+            column(all().map(|delivery| delivery.ordering_key.as_deref().map(str::as_bytes))),
         ])
     }
 

@@ -36,6 +36,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0003_replay",
         sql: include_str!("migrations/0003_replay.sql"),
     },
+    Migration {
+        name: "0004_order",
+        sql: include_str!("migrations/0004_order.sql"),
+    },
 ];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.

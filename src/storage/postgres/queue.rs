@@ -91,6 +91,38 @@ impl Queue for Store {
         self.hand(|intakes| intakes.loading, loading).await
     }
 
+    async fn ahead_of(
+        &self,
+        subscription: SubscriptionId,
+        ordering_key: &str,
+        delivery: DeliveryId,
+    ) -> Result<Option<DueKey>> {
+        let client = self.state.own_connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT id, due FROM delivery
+                 WHERE subscription = $1 AND ordering_key = $2 AND id < $3 AND due IS NOT NULL
+                 ORDER BY id LIMIT 1",
+            )
+            .await
+            .map_err(from_pg)?;
+        let row = client
+            .query_opt(
+                &statement,
+                &[
+                    &from_subscription(subscription),
+                    &ordering_key.as_bytes(),
+                    &from_delivery(delivery),
+                ],
+            )
+            .await
+            .map_err(from_pg)?;
+        Ok(row.map(|row| DueKey {
+            due: to_time(row.get("due")),
+            delivery_id: to_delivery_id(row.get("id")),
+        }))
+    }
+
     fn attempt_started(&self, subscription: SubscriptionId, delivery: DeliveryId) -> bool {
         self.state.ownership.start(subscription, delivery)
     }

@@ -251,8 +251,9 @@ async fn insert(
     let table = days::name("delivery", Day::of_delivery(delivery.id));
     let sql = format!(
         "INSERT INTO {table} (id, tenant, subscription, event_type, state, trigger,
-             attempt_count, chain_start, revision, chain_time, due, create_time, update_time)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, $9, $9)"
+             attempt_count, chain_start, revision, chain_time, due, create_time, update_time,
+             ordering_key)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, $9, $9, $10)"
     );
     let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
     let inserted = transaction
@@ -268,6 +269,7 @@ async fn insert(
                 &from_time(delivery.chain_time),
                 &delivery.due.map(from_time),
                 &from_time(delivery.create_time),
+                &delivery.ordering_key.as_deref().map(str::as_bytes),
             ],
         )
         .await;

@@ -19,7 +19,7 @@ use crate::{
 /// The columns that `delivery` reads, of a table called `d`.
 pub(super) const DELIVERY: &str = "d.id, d.subscription, d.tenant, d.event_type, d.state, \
      d.trigger, d.attempt_count, d.chain_start, d.chain_time, d.due, d.error_kind, \
-     d.response_status, d.revision, d.create_time, d.update_time";
+     d.response_status, d.revision, d.create_time, d.update_time, d.ordering_key";
 
 /// A delivery and whose it is.
 pub(super) fn delivery(row: &Row) -> Result<(TenantId, Delivery)> {
@@ -43,10 +43,13 @@ fn read_delivery(row: &Row) -> Read<(TenantId, Delivery)> {
     } else {
         None
     };
+    let ordering_key = row.get::<_, Option<Vec<u8>>>("ordering_key");
+    let ordering_key = ordering_key.map(String::from_utf8).transpose();
     let delivery = Delivery {
         id: to_delivery_id(row.get("id")),
         subscription_id: to_subscription_id(row.get("subscription")),
         event_type: text("event_type").parse().map_err(|_| Malformed)?,
+        ordering_key: ordering_key.map_err(|_| Malformed)?,
         state: code::to_state(byte("state")?)?,
         trigger: code::to_trigger(byte("trigger")?)?,
         attempt_count,

@@ -9,7 +9,9 @@ use crate::{
     },
 };
 
-const VERSION: u8 = 1;
+/// Without the ordering key.
+const FIRST: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A delivery as it is stored under its subscription and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl DeliveryRow {
                 .maybe_number(last.response_status.map(u64::from)),
         };
         row.text(self.tenant.as_str())
-            .text(delivery.event_type.as_str());
+            .text(delivery.event_type.as_str())
+            .maybe_text(delivery.ordering_key.as_deref());
         let mut before = 0;
         for position in &self.attempts {
             row.number(position.0 - before);
@@ -58,7 +61,7 @@ impl DeliveryRow {
         id: DeliveryId,
         row: &[u8],
     ) -> Read<Self> {
-        let mut row = Reader::new(row, VERSION)?;
+        let (layout, mut row) = Reader::any_of(row, &[FIRST, VERSION])?;
         let state = code::to_state(row.byte()?)?;
         let trigger = code::to_trigger(row.byte()?)?;
         let attempt_count = row.number()?;
@@ -78,6 +81,11 @@ impl DeliveryRow {
         };
         let tenant = row.parsed()?;
         let event_type = row.parsed()?;
+        let ordering_key = if layout > FIRST {
+            row.maybe_text()?.map(str::to_owned)
+        } else {
+            None
+        };
         let mut attempts = Vec::new();
         let mut before = 0_u64;
         while !row.is_empty() {
@@ -90,6 +98,7 @@ impl DeliveryRow {
                 id,
                 subscription_id,
                 event_type,
+                ordering_key,
                 state,
                 trigger,
                 attempt_count,

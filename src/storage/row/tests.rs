@@ -115,8 +115,20 @@ fn an_event_keeps_its_bytes() {
 
 #[test]
 fn a_delivery_keeps_its_bytes() {
-    let row = delivery().write();
-    insta::assert_snapshot!(hex(&row), @"010301020003c0d4ba9d91df83030080897a0180897a0101f5030764656661756c740d6f726465722e73686970706564e807ac02");
+    let mut ordered = delivery();
+    ordered.delivery.ordering_key = Some("order-1".to_owned());
+    let row = ordered.write();
+    insta::assert_snapshot!(hex(&row), @"020301020003c0d4ba9d91df83030080897a0180897a0101f5030764656661756c740d6f726465722e7368697070656401076f726465722d31e807ac02");
+    let read = DeliveryRow::read(sub(), ordered.delivery.id, &row);
+    assert_eq!(read.unwrap(), ordered);
+}
+
+#[test]
+fn a_delivery_of_before_ordering_keys_is_read() {
+    let row = unhex(
+        "010301020003c0d4ba9d91df83030080897a0180897a0101f503\
+         0764656661756c740d6f726465722e73686970706564e807ac02",
+    );
     let read = DeliveryRow::read(sub(), delivery().delivery.id, &row);
     assert_eq!(read.unwrap(), delivery());
 }

@@ -16,6 +16,10 @@ pub(super) const SETTINGS: Settings = Settings {
     max_waiting_bytes: 0,
 };
 
+/// The subscription that is ordered, by one of so many keys.
+const ORDERED: u8 = 2;
+const KEYS: u128 = 3;
+
 /// What one of the subscriptions may be sent.
 const RATE: f64 = 0.5;
 const BURST: u32 = 3;
@@ -27,6 +31,8 @@ pub(super) struct Row {
     subscription: SubscriptionId,
     due: Option<Timestamp>,
     revision: u32,
+    /// What it is ordered by, if its subscription is.
+    ordering_key: Option<u128>,
 }
 
 pub(super) enum Heard {
@@ -38,6 +44,8 @@ pub(super) struct Flight {
     subscription: SubscriptionId,
     pub(super) id: DeliveryId,
     revision: u32,
+    /// What the store said when it was asked.
+    ahead: Option<DueKey>,
 }
 
 pub(super) struct World {
@@ -63,6 +71,7 @@ impl World {
         let subscription = |n: u8| {
             let spec = SubscriptionSpec {
                 max_in_flight: (u32::from(n) + 3).try_into().unwrap(),
+                ordered: n == ORDERED,
                 rate_limit: (n == 1).then_some(limit),
                 ..SubscriptionSpec::new(
                     "http://localhost/".parse().unwrap(),
@@ -169,8 +178,10 @@ impl World {
             .map(|n| self.subscriptions[usize::from(n)].id)
             .collect();
         let deliveries: Vec<_> = event_id.deliveries(&subscriptions).collect();
+        let ordered = self.subscriptions[usize::from(ORDERED)].id;
         for (id, subscription) in &deliveries {
             let row = Row {
+                ordering_key: (*subscription == ordered).then_some(self.events % KEYS),
                 subscription: *subscription,
                 due: Some(due),
                 revision: 0,
@@ -241,7 +252,9 @@ impl World {
             if subscription.spec.rate_limit.is_some() {
                 self.limited.push(self.now);
             }
+            let ahead = self.ahead_of(id);
             self.flights.push(Flight {
+                ahead,
                 subscription: subscription.id,
                 id,
                 revision: self.rows[&id].revision,
@@ -258,6 +271,18 @@ impl World {
         assert!(self.limited.len() <= IN_A_MINUTE, "{:?}", self.limited);
     }
 
+    fn ahead_of(&self, id: DeliveryId) -> Option<DueKey> {
+        let key = self.rows[&id].ordering_key?;
+        let mut before = self.rows.range(..id);
+        before.find_map(|(id, row)| {
+            let same = row.ordering_key == Some(key);
+            row.due.filter(|_| same).map(|due| DueKey {
+                due,
+                delivery_id: *id,
+            })
+        })
+    }
+
     /// An attempt ends the way the store and the attempt decide together.
     pub(super) fn end(&mut self, nth: u8, retry_in: Option<u8>) {
         let Some(nth) = usize::from(nth).checked_rem(self.flights.len()) else {
@@ -268,6 +293,7 @@ impl World {
         let ended = match row.due {
             None if row.revision == flight.revision => Ended::Settled,
             Some(due) if row.revision == flight.revision && due > self.now => Ended::DueAt(due),
+            Some(_) if flight.ahead.is_some() => Ended::Behind(flight.ahead.unwrap()),
             _ => {
                 let retry = retry_in.map(|s| self.now.after(Duration::from_secs(s.into())));
                 if row.revision == flight.revision {

@@ -121,6 +121,7 @@ impl<'a> DayAudit<'a> {
             }
             Tag::Delivery => self.delivery(key, first),
             Tag::Due => self.place(key, first),
+            Tag::Order => self.order(key, first),
             Tag::Attempt => self.attempt(key, first),
             Tag::Idempotency => self.idempotency(key, first),
             // What it counts is held to the rest at the end.
@@ -196,6 +197,11 @@ impl<'a> DayAudit<'a> {
                         "delivery {id} is due at {due} and stands in no queue"
                     ));
                 }
+                if let Some(ordering_key) = &row.delivery.ordering_key
+                    && !self.has(&key::order(subscription, ordering_key, id))
+                {
+                    self.find(format!("delivery {id} is due and stands in no order"));
+                }
             }
             None => {}
         }
@@ -251,6 +257,21 @@ impl<'a> DayAudit<'a> {
                 "the queue has delivery {id} at {due}, when it is not due"
             )),
             Ok(Some(_)) | Err(Unreadable) => {}
+        }
+        Some(())
+    }
+
+    fn order(&mut self, key: &[u8], row: &[u8]) -> Option<()> {
+        let (subscription, ordering_key, id) = key::ordered_of(key)?;
+        if !row.is_empty() || key::order(subscription, ordering_key, id) != key {
+            return None;
+        }
+        match self.delivery_row(subscription, id) {
+            Ok(Some(row))
+                if row.delivery.due.is_some()
+                    && row.delivery.ordering_key.as_deref() == Some(ordering_key) => {}
+            Ok(_) => self.find(format!("the order has delivery {id}, which is not due")),
+            Err(Unreadable) => {}
         }
         Some(())
     }

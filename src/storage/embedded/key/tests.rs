@@ -28,6 +28,10 @@ fn keys_keep_their_bytes() {
             r"QABCDEFGHIJKLMNOP\x00\x00\x00\x00\x00\x00\x01\x020123456789abcdef",
         ),
         (
+            order(sub, "key", DeliveryId::from_bytes(id)),
+            r"OABCDEFGHIJKLMNOP\x00\x03key0123456789abcdef",
+        ),
+        (
             attempt(LogPosition(0x0304)),
             r"A\x00\x00\x00\x00\x00\x00\x03\x04",
         ),
@@ -57,6 +61,8 @@ fn keys_keep_their_bytes() {
         assert_eq!(text(&key), expected);
     }
     assert_eq!(place_of(&due(sub, place)), Some((sub, place)));
+    let id = DeliveryId::from_bytes(id);
+    assert_eq!(ordered_of(&order(sub, "key", id)), Some((sub, "key", id)));
     assert_eq!(piece_of(&piece(b"Bx", 2)), Some((b"Bx".as_slice(), 2)));
     let key = idempotency(&tenant, "a\0b");
     assert_eq!(named_of(&key), Some((tenant, b"a\0b".as_slice())));

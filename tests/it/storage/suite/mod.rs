@@ -83,6 +83,9 @@ macro_rules! run_suite {
                 a_retry_by_hand_is_due_at_once_and_told,
                 a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
                 pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+                the_earliest_unsettled_delivery_of_the_same_key_is_ahead,
+                what_is_settled_is_ahead_again_once_it_is_retried,
+                a_copy_keeps_what_is_ahead,
             }
             replays {
                 each_mode_begins_its_own_deliveries,

@@ -5,12 +5,27 @@ use postrider::{
     storage::{DeliveryChange, DueKey, Engine, Error, Rescheduled},
 };
 
-use super::super::{build::*, fixture::Fixture, wait::told};
+use super::{
+    super::{build::*, fixture::Fixture, wait::told},
+    transfer::copied,
+};
 
 async fn due(engine: &dyn Engine, number: u128) -> Vec<DueKey> {
     let page = engine.due(sub(number), None, 100).await.unwrap();
     assert!(page.complete);
     page.entries
+}
+
+/// What the first subscription's delivery waits for.
+async fn ahead(engine: &dyn Engine, ordering_key: &str, id: DeliveryId) -> Option<DueKey> {
+    engine.ahead_of(sub(1), ordering_key, id).await.unwrap()
+}
+
+fn ordered(number: u128, time: Timestamp, ordering_key: &str) -> Event {
+    Event {
+        ordering_key: Some(ordering_key.to_owned()),
+        ..event(number, time)
+    }
 }
 
 fn place(due: Timestamp, delivery_id: DeliveryId) -> DueKey {
@@ -135,4 +150,64 @@ pub async fn pending_deliveries_are_cancelled_a_bounded_number_at_a_time(store: 
         let delivery = engine.delivery(tenant(), id).await.unwrap();
         assert_eq!(delivery.state, DeliveryState::Cancelled);
     }
+}
+
+pub async fn the_earliest_unsettled_delivery_of_the_same_key_is_ahead(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    subscribe(engine, 2).await;
+    deliver(engine, ordered(1, NOON, "a"), &[2]).await;
+    deliver(engine, ordered(2, NOON, "ab"), &[1]).await;
+    deliver(engine, event(3, NOON), &[1]).await;
+    let first = deliver(engine, ordered(4, NOON, "a"), &[1]).await;
+    let second = deliver(engine, ordered(5, NOON, "a"), &[1]).await;
+    let third = deliver(engine, ordered(6, days_after(1), "a"), &[1]).await;
+    let other = deliver(engine, ordered(7, days_after(1), "b"), &[1]).await;
+    for _ in 0..2 {
+        let engine = &**store.engine();
+        assert_eq!(ahead(engine, "a", first).await, None);
+        for id in [second, third] {
+            assert_eq!(ahead(engine, "a", id).await, Some(place(NOON, first)));
+        }
+        assert_eq!(ahead(engine, "b", other).await, None);
+        store.reopen().await;
+    }
+}
+
+pub async fn what_is_settled_is_ahead_again_once_it_is_retried(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    subscribe(engine, 1).await;
+    let first = deliver(engine, ordered(1, NOON, "a"), &[1]).await;
+    let second = deliver(engine, ordered(2, NOON, "a"), &[1]).await;
+    let third = deliver(engine, ordered(3, days_after(1), "a"), &[1]).await;
+    let record = |attempt| engine.record_attempts(vec![attempt]);
+    record(failed(first, 1, after(60))).await.unwrap();
+    let retrying = Some(place(after(60), first));
+    assert_eq!(ahead(engine, "a", third).await, retrying);
+
+    let change = |id, change| engine.change_delivery(tenant(), id, change, after(90));
+    change(first, DeliveryChange::Cancel).await.unwrap();
+    assert_eq!(ahead(engine, "a", third).await, Some(place(NOON, second)));
+    record(succeeded(second, 1)).await.unwrap();
+    assert_eq!(ahead(engine, "a", third).await, None);
+    change(first, DeliveryChange::Retry).await.unwrap();
+    for _ in 0..2 {
+        let engine = &**store.engine();
+        let retried = Some(place(after(90), first));
+        assert_eq!(ahead(engine, "a", third).await, retried);
+        store.reopen().await;
+    }
+}
+
+pub async fn a_copy_keeps_what_is_ahead(store: &mut dyn Fixture) {
+    let source = store.another().await;
+    subscribe(&*source, 1).await;
+    let settled = deliver(&*source, ordered(1, NOON, "a"), &[1]).await;
+    let first = deliver(&*source, ordered(2, NOON, "a"), &[1]).await;
+    let second = deliver(&*source, ordered(3, days_after(1), "a"), &[1]).await;
+    let record = source.record_attempts(vec![succeeded(settled, 1)]);
+    record.await.unwrap();
+    copied(&*source, &**store.engine()).await.unwrap();
+    let engine = &**store.engine();
+    assert_eq!(ahead(engine, "a", second).await, Some(place(NOON, first)));
+    assert_eq!(ahead(engine, "a", first).await, None);
 }

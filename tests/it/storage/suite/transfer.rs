@@ -125,7 +125,7 @@ async fn export(engine: &dyn Engine, size: ChunkSize) -> Vec<Stored> {
     }
 }
 
-async fn copied(source: &dyn Engine, target: &dyn Engine) -> Result<(), CopyError> {
+pub(super) async fn copied(source: &dyn Engine, target: &dyn Engine) -> Result<(), CopyError> {
     let copied = copy(source, "memory:source", target, SMALL, &mut |_| {}).await;
     copied.map(|_| ())
 }
