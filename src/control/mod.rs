@@ -18,6 +18,8 @@ mod trial;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use self::routing::Routes;
 pub use self::{
     error::{Error, Result},
@@ -30,7 +32,7 @@ pub use self::{
 };
 pub use crate::storage::{Accepted, Erased, EventFilter, Resource, View};
 use crate::{
-    domain::{Clock, Random, Timestamp},
+    domain::{Clock, EventId, Random, Timestamp},
     storage::Engine,
 };
 
@@ -62,6 +64,8 @@ pub struct Control {
     random: Arc<dyn Random>,
     limits: Limits,
     routes: Routes,
+    /// The last event's id that was given.
+    last_id: Mutex<EventId>,
 }
 
 impl Control {
@@ -78,6 +82,7 @@ impl Control {
             random,
             limits,
             routes: Routes::default(),
+            last_id: Mutex::new(EventId::new(Timestamp::MIN, 0)),
         }
     }
 
@@ -89,5 +94,15 @@ impl Control {
     /// The time by which requests are judged.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The ids of so many events, greater than all that were given before.
+    fn next_event_ids(&self, now: Timestamp, count: usize) -> Vec<EventId> {
+        let mut last = self.last_id.lock();
+        let ids = std::iter::repeat_with(|| {
+            *last = last.next(now, self.random.bits());
+            *last
+        });
+        ids.take(count).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Control, Error, Result, routing::Index};
 use crate::{
-    domain::{DeliveryId, Event, EventId, NewEvent, TenantId, Trigger},
+    domain::{DeliveryId, Event, NewEvent, TenantId, Trigger},
     storage::{self, AcceptEvents, Accepted, Routed, TenantVersion},
 };
 
@@ -18,19 +18,18 @@ impl Control {
     /// Accepts all of the events or none, and answers in their order.
     ///
     /// The events' ids are made from one reading of the clock, so that all of
-    /// them fall on one day.
+    /// them fall on one day, and ascend.
     pub async fn publish_batch(
         &self,
         tenant: &TenantId,
         events: Vec<NewEvent>,
     ) -> Result<Vec<Accepted>> {
         let now = self.clock.now();
+        let ids = self.next_event_ids(now, events.len());
         let events: Vec<_> = events
             .into_iter()
-            .map(|event| {
-                let id = EventId::new(now, self.random.bits());
-                Arc::new(event.accept(id, tenant.clone(), now))
-            })
+            .zip(ids)
+            .map(|(event, id)| Arc::new(event.accept(id, tenant.clone(), now)))
             .collect();
         let index = self.routes.index(&*self.store, tenant).await?;
         let accept = routed(tenant, &index, &events, Some(index.version()))?;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{Control, Error, Result};
 use crate::{
     domain::{
-        Attempt, Attributes, ContentType, DeliveryFilter, DeliveryId, EventId, EventType, NewEvent,
-        Payload, State, SubscriptionId, TenantId, Trigger,
+        Attempt, Attributes, ContentType, DeliveryFilter, DeliveryId, EventType, NewEvent, Payload,
+        State, SubscriptionId, TenantId, Trigger,
     },
     storage::{AcceptEvents, PageRequest, Routed},
 };
@@ -43,7 +43,7 @@ impl Control {
             attributes: Attributes::default(),
             deliver_after: None,
         };
-        let event_id = EventId::new(now, self.random.bits());
+        let event_id = self.next_event_ids(now, 1)[0];
         let accept = AcceptEvents {
             tenant: tenant.clone(),
             routed_at: None,

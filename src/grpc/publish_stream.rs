@@ -2,6 +2,7 @@
 //! its number as soon as it is decided.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::{Arc, OnceLock},
 };
@@ -10,6 +11,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
@@ -50,6 +52,7 @@ pub(super) fn answers(
         draining: Box::pin(draining.cancelled_owned()),
         cut_off: cut_off.clone(),
     };
+    let mut order = Order::default();
     let last = stream::once(async move { cut_off.get().cloned().map(Err) });
     stream::unfold(intake, |mut intake| async {
         let event = intake.next().await?;
@@ -57,11 +60,44 @@ pub(super) fn answers(
     })
     .map(move |event| {
         let (control, tenant) = (control.clone(), tenant.clone());
-        async move { Ok(answer(&control, &tenant, event).await) }
+        let (before, decided) = order.enter(&event);
+        async move {
+            // Whoever was before has decided when its sender is gone.
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let answer = answer(&control, &tenant, event).await;
+            drop(decided);
+            Ok(answer)
+        }
     })
     .buffer_unordered(IN_FLIGHT)
     .chain(last.filter_map(std::future::ready))
     .boxed()
+}
+
+/// The last event of each ordering key, so that the next one of the same key is
+/// accepted after it.
+#[derive(Default)]
+struct Order(HashMap<String, oneshot::Receiver<()>>);
+
+impl Order {
+    /// What an event has to wait for, and what ends when it is decided.
+    fn enter(
+        &mut self,
+        request: &StreamPublishEventsRequest,
+    ) -> (Option<oneshot::Receiver<()>>, Option<oneshot::Sender<()>>) {
+        let key = request.event.as_ref().map(|event| &event.ordering_key);
+        let Some(key) = key.filter(|key| !key.is_empty()) else {
+            return (None, None);
+        };
+        if self.0.len() >= 2 * IN_FLIGHT {
+            self.0
+                .retain(|_, last| last.try_recv() == Err(TryRecvError::Empty));
+        }
+        let (decided, last) = oneshot::channel();
+        (self.0.insert(key.clone(), last), Some(decided))
+    }
 }
 
 /// Reads events, and notes why if it stops before the client has.

@@ -49,6 +49,7 @@ pub async fn everything(scene: &Arc<Scene>) {
     for tail in &scene.tails {
         attempts(&told, &tail.attempts());
     }
+    order(&sent, scene);
     let duplicates = duplicates(scene);
     let churned = scene.churn.check(&server).await;
     the_last_secret_signs(scene, &server).await;
@@ -161,6 +162,25 @@ fn attempts(told: &Told, tail: &[String]) {
         logged.len(),
         "the tail told of unknown attempts"
     );
+}
+
+/// Of an ordering key, nothing came before what was acknowledged before it was
+/// published had been taken.
+fn order(sent: &BTreeMap<u64, Sent>, scene: &Scene) {
+    let mut taken = HashSet::new();
+    let mut latest: HashMap<u64, (u64, u64)> = HashMap::new();
+    for (n, is_taken) in scene.receipts.ordered() {
+        let Some(one) = sent.get(&n) else {
+            continue;
+        };
+        let latest = latest.entry(n % payload::KEYS).or_default();
+        if is_taken && taken.insert(n) {
+            let acknowledged = one.acknowledged_at.unwrap_or(u64::MAX);
+            assert!(acknowledged > latest.0, "{} came before {n}", latest.1);
+        }
+        *latest = (one.published_at, n).max(*latest);
+    }
+    assert!(!taken.is_empty(), "nothing came in order");
 }
 
 /// Nothing is sent twice but what was under way at a kill, or what a server

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,10 @@ pub struct Sent {
     pub batch: Option<u64>,
     /// Its id and how many deliveries it got, once that was acknowledged.
     pub acknowledged: Option<(String, u32)>,
+    /// When it was published first, and when it was acknowledged, by a count of what
+    /// happened.
+    pub published_at: u64,
+    pub acknowledged_at: Option<u64>,
     /// Whether a reply said that it was new.
     fresh: bool,
 }
@@ -28,6 +32,7 @@ pub struct Sent {
 pub struct Ledger {
     all: Mutex<BTreeMap<u64, Sent>>,
     acknowledged: AtomicUsize,
+    moment: AtomicU64,
 }
 
 impl Ledger {
@@ -46,6 +51,7 @@ impl Ledger {
             let sent = Sent {
                 keyed,
                 batch,
+                published_at: self.moment(),
                 ..Sent::default()
             };
             all.insert(n, sent);
@@ -65,6 +71,7 @@ impl Ledger {
         match &sent.acknowledged {
             None => {
                 sent.acknowledged = Some((reply.event_id, reply.delivery_count));
+                sent.acknowledged_at = Some(self.moment());
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Some((id, _)) => assert_eq!(*id, reply.event_id, "{n} has two ids"),
@@ -86,6 +93,10 @@ impl Ledger {
         let all = self.all.lock().unwrap();
         let (n, sent) = all.range(n % (all.len() as u64 + 1)..).next()?;
         (sent.keyed && sent.acknowledged.is_some()).then_some(*n)
+    }
+
+    fn moment(&self) -> u64 {
+        self.moment.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How many were acknowledged.

@@ -44,11 +44,14 @@ const IN_FLIGHT: u32 = 8;
 /// when it is tried again.
 type Endpoint = (&'static str, &'static str, &'static [i64]);
 
-const ENDPOINTS: [Endpoint; 3] = [
+const ENDPOINTS: [Endpoint; 4] = [
     ("/steady", "*", &[40; 40]),
     ("/flaky", "*", &[20; 3]),
     ("/rotated", payload::TYPES[2], &[50; 20]),
+    (ORDERED, payload::TYPES[0], &[30; 40]),
 ];
+/// The path of the one that gets events in order.
+const ORDERED: &str = "/ordered";
 /// One more, which takes its time, where several servers could call it at once.
 const LATE: Endpoint = ("/late", payload::TYPES[0], &[40; 20]);
 
@@ -127,6 +130,7 @@ impl Scene {
             let wanted = postrider::proto::Subscription {
                 events: vec![events.to_owned()],
                 max_in_flight: IN_FLIGHT,
+                ordered: path == ORDERED,
                 ..subscription(scene.receiver.url(path), delays)
             };
             let made = server.subscribe(wanted).await;

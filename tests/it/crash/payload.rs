@@ -18,6 +18,9 @@ const SIZES: [(u64, usize); 4] = [
 /// Types of the events; each type is wanted by other subscriptions.
 pub const TYPES: [&str; 3] = ["load.plain", "load.churned", "load.rotated"];
 
+/// How many ordering keys there are.
+pub const KEYS: u64 = 8;
+
 /// The event of a number.
 pub fn event(n: u64, keyed: bool) -> Event {
     let kind = usize::try_from(mix(n, 2) % 3).unwrap();
@@ -29,6 +32,7 @@ pub fn event(n: u64, keyed: bool) -> Event {
         } else {
             String::new()
         },
+        ordering_key: (n % KEYS).to_string(),
         attributes: [("n".to_owned(), n.to_string())].into(),
         ..Default::default()
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{payload, plan::mix};
+use super::{ORDERED, payload, plan::mix};
 use crate::support::{Received, Reply};
 
 /// How long the endpoint `/late` takes to answer, so that requests which are
@@ -42,6 +42,8 @@ struct Inner {
     changed: Vec<String>,
     requests: u64,
     last_rotated: Option<Received>,
+    /// The numbers that came to the ordered endpoint, and whether it took them.
+    ordered: Vec<(u64, bool)>,
 }
 
 /// Everything that was received.
@@ -93,6 +95,9 @@ impl Receipts {
             attempt: request.header("webhook-attempt").parse().unwrap(),
             taken,
         };
+        if request.path == ORDERED {
+            inner.ordered.push((body.0, taken));
+        }
         let place = (request.path.clone(), id);
         let receipts = inner.receipts.entry(place.clone()).or_default();
         receipts.push(noted);
@@ -159,6 +164,12 @@ impl Receipts {
         numbers.collect()
     }
 
+    /// The numbers of all requests to the ordered endpoint as they came, and
+    /// whether it took them.
+    pub fn ordered(&self) -> Vec<(u64, bool)> {
+        self.lock().ordered.clone()
+    }
+
     /// Events that came with other bytes than were published, or with other
     /// bytes than before.
     pub fn changed(&self) -> Vec<String> {
@@ -206,6 +217,7 @@ impl Drop for UnderWay {
 fn fails(path: &str, request: u64) -> bool {
     match path {
         "/steady" => mix(request, 3).is_multiple_of(8),
+        ORDERED => mix(request, 5).is_multiple_of(8),
         "/flaky" => mix(request, 3).is_multiple_of(2),
         _ => false,
     }
