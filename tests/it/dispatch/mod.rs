@@ -13,6 +13,8 @@ use postrider::{
     storage::{DeliveryChange, LogPosition},
 };
 
+use tokio::time::timeout;
+
 use self::support::{House, SOON, hanging, next, receiver, status};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,6 +27,10 @@ async fn what_is_published_arrives_and_is_logged() {
     assert_eq!(next(&mut got).await.id, id.event_id().to_string());
     let delivery = house.delivery_when(id, DeliveryState::Succeeded).await;
     assert_eq!((delivery.attempt_count, delivery.due), (1, None));
+    // A row can be seen before its write is durable, the log only after that.
+    let mut log_end = house.store.log_end();
+    let is_logged = log_end.wait_for(|end| *end > LogPosition::default());
+    timeout(SOON, is_logged).await.unwrap().unwrap();
     let log = house
         .store
         .read_log(LogPosition::default(), 10)
@@ -89,10 +95,7 @@ async fn an_endpoint_that_is_gone_disables_its_subscription() {
         delivery.last_outcome.unwrap().error_kind,
         Some(ErrorKind::Gone)
     );
-    let change = tokio::time::timeout(SOON, changes.recv())
-        .await
-        .unwrap()
-        .unwrap();
+    let change = timeout(SOON, changes.recv()).await.unwrap().unwrap();
     let now = change.now.unwrap();
     assert_eq!(
         (now.state, now.state_reason.code),
