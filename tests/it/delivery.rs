@@ -1,17 +1,13 @@
 //! What receivers see, and what their answers lead to.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use postrider::proto::{
-    Attempt, CancelDeliveryRequest, DeliveryFilter, DeliveryState, ErrorKind, Event, EventView,
+    Attempt, CancelDeliveryRequest, DeliveryFilter, DeliveryState, ErrorKind, EventView,
     GetDeliveryRequest, GetEventRequest, GetSubscriptionRequest, ListAttemptsRequest,
-    ListDeliveriesRequest, PublishEventRequest, RetryDeliveryRequest, Subscription,
-    SubscriptionState, event::Payload,
+    ListDeliveriesRequest, RetryDeliveryRequest, SubscriptionState,
 };
 use sha2::Sha256;
 
@@ -299,61 +295,5 @@ async fn a_cancelled_delivery_is_not_sent_again() {
         .await
         .unwrap();
     assert_eq!(now.into_inner().state(), DeliveryState::Cancelled);
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn an_ordered_subscription_keeps_the_order_of_each_key_through_retries() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Process::start(folder.path()).await;
-    // The second of `a` fails until all of `b` were received.
-    let of_b = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |request, _| {
-        let waits = match request.json()["data"].as_str().unwrap() {
-            "a2" => request.header("webhook-attempt") == "1" || of_b.load(SeqCst) < 3,
-            data => {
-                of_b.fetch_add(usize::from(data.starts_with('b')), SeqCst);
-                false
-            }
-        };
-        Reply::status(if waits { 500 } else { 204 })
-    })
-    .await;
-    let ordered = Subscription {
-        ordered: true,
-        ..subscription(receiver.url("/"), &[100; 50])
-    };
-    server.subscribe(ordered).await;
-    let mut last_of_a = String::new();
-    for data in ["a1", "b1", "a2", "b2", "a3", "b3"] {
-        let event = Event {
-            r#type: "order.paid".to_owned(),
-            ordering_key: data[..1].to_owned(),
-            payload: Some(Payload::Data(format!("\"{data}\"").into())),
-            ..Default::default()
-        };
-        let request = PublishEventRequest { event: Some(event) };
-        let published = server.events().publish_event(request).await.unwrap();
-        if data == "a3" {
-            last_of_a = published.into_inner().event_id;
-        }
-    }
-    settled(&server, &last_of_a, DeliveryState::Succeeded).await;
-
-    let requests = receiver.received();
-    let data: Vec<_> = requests
-        .iter()
-        .map(|request| request.json()["data"].as_str().unwrap().to_owned())
-        .collect();
-    let attempts_of_second = data.iter().filter(|data| *data == "a2").count();
-    assert!(attempts_of_second >= 2, "{data:?}");
-    for key in ["a", "b"] {
-        let mut of_key: Vec<_> = data.iter().filter(|data| data.starts_with(key)).collect();
-        of_key.dedup();
-        assert_eq!(
-            of_key,
-            [&format!("{key}1"), &format!("{key}2"), &format!("{key}3")]
-        );
-    }
     server.stop().await;
 }

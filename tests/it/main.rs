@@ -21,6 +21,7 @@ mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
+mod order;
 mod powercut;
 mod readme;
 mod receivers;
