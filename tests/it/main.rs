@@ -21,6 +21,7 @@ mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
+mod memory;
 mod order;
 mod powercut;
 mod readme;

@@ -13,8 +13,7 @@ use std::{
 };
 
 use postrider::proto::{
-    Attempt, BatchPublishEventsRequest, DeliveryFilter, Event, ListAttemptsRequest,
-    PublishEventRequest, event,
+    Attempt, DeliveryFilter, Event, ListAttemptsRequest, PublishEventRequest, event,
 };
 use serde_json::Value;
 use tokio::{
@@ -159,24 +158,7 @@ async fn waiting(data: &Path, variables: &[(&str, &str)], batches: usize) {
     let server = Process::start_with(data, variables).await;
     let target = subscription("http://127.0.0.1:9/".to_owned(), &[1_000]);
     server.subscribe(target).await;
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let tomorrow = prost_types::Timestamp {
-        seconds: (now + 86_400).cast_signed(),
-        nanos: 0,
-    };
-    let event = Event {
-        r#type: "order.late".to_owned(),
-        payload: Some(event::Payload::Data("{\"n\":1}".into())),
-        deliver_after: Some(tomorrow),
-        ..Default::default()
-    };
-    for _ in 0..batches {
-        let request = BatchPublishEventsRequest {
-            events: vec![event.clone(); 1_000],
-        };
-        let reply = server.events().batch_publish_events(request).await;
-        reply.unwrap();
-    }
+    server.publish_for_tomorrow(batches, 1_000).await;
     server.stop().await;
 }
 

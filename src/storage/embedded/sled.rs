@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use rustix::{
@@ -25,6 +26,12 @@ const AMPLIFICATION: u64 = 4;
 /// and deliveries can be recorded for a while on a full disk.
 const AHEAD: u64 = 2 * 1024 * 1024;
 
+/// Every write leaves an old page behind, and sled gives those back to the
+/// allocator a few at a time whenever it is called: with batches that are one
+/// call each, far fewer than come. So the epochs that it shares with this
+/// program are swept once for this many writes.
+const WRITES_PER_SWEEP: usize = 32;
+
 /// A database with one tree.
 pub(super) struct SledPartition {
     db: sled::Db,
@@ -32,6 +39,8 @@ pub(super) struct SledPartition {
     /// more, and errors of its own syncs are swallowed. A sync through a handle
     /// of our own makes them durable and tells when it failed.
     file: File,
+    /// Writes since the last sweep.
+    unswept: AtomicUsize,
 }
 
 impl Database for SledPartition {
@@ -53,7 +62,11 @@ impl Database for SledPartition {
             opened => opened.map_err(from_sled)?,
         };
         let file = File::options().write(true).open(dir.join("db"))?;
-        Ok(Some(Self { db, file }))
+        Ok(Some(Self {
+            db,
+            file,
+            unswept: AtomicUsize::new(0),
+        }))
     }
 }
 
@@ -109,7 +122,9 @@ impl Partition for SledPartition {
 
     fn commit(&self, batch: Batch) -> Result<()> {
         let mut writes = sled::Batch::default();
-        for (key, value) in batch.into_writes() {
+        let batch = batch.into_writes();
+        let unswept = self.unswept.load(Relaxed) + batch.len();
+        for (key, value) in batch {
             match value {
                 Some(value) => writes.insert(key, value),
                 None => writes.remove(key),
@@ -118,6 +133,10 @@ impl Partition for SledPartition {
         self.db.apply_batch(writes).map_err(from_sled)?;
         self.db.flush().map_err(from_sled)?;
         self.file.sync_data()?;
+        for _ in 0..unswept / WRITES_PER_SWEEP {
+            crossbeam_epoch::pin().flush();
+        }
+        self.unswept.store(unswept % WRITES_PER_SWEEP, Relaxed);
         Ok(())
     }
 }

@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
-use postrider::proto::{
-    CreateSubscriptionRequest, Event, PublishEventRequest, PublishEventResponse, Subscription,
-    delivery_service_client::DeliveryServiceClient, event,
-    event_service_client::EventServiceClient, replay_service_client::ReplayServiceClient,
-    subscription_service_client::SubscriptionServiceClient,
+use postrider::{
+    bootstrap::SystemClock,
+    domain::Clock,
+    proto::{
+        BatchPublishEventsRequest, CreateSubscriptionRequest, Event, PublishEventRequest,
+        PublishEventResponse, Subscription, delivery_service_client::DeliveryServiceClient, event,
+        event_service_client::EventServiceClient, replay_service_client::ReplayServiceClient,
+        subscription_service_client::SubscriptionServiceClient,
+    },
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -149,6 +153,35 @@ impl Process {
         };
         let reply = self.events().publish_event(request).await;
         reply.expect("the event is valid").into_inner()
+    }
+
+    /// Publishes so many batches of events that are due in a day.
+    pub async fn publish_for_tomorrow(&self, batches: usize, size: usize) {
+        let tomorrow = SystemClock.now().after(Duration::from_hours(24));
+        let event = Event {
+            r#type: "order.late".to_owned(),
+            payload: Some(event::Payload::Data("{\"n\":1}".into())),
+            deliver_after: Some(prost_types::Timestamp {
+                seconds: tomorrow.as_secs().cast_signed(),
+                nanos: 0,
+            }),
+            ..Default::default()
+        };
+        for _ in 0..batches {
+            let events = vec![event.clone(); size];
+            let request = BatchPublishEventsRequest { events };
+            let reply = self.events().batch_publish_events(request).await;
+            reply.expect("the events are valid");
+        }
+    }
+
+    /// Most bytes of memory that it ever had.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.child.id().expect("the process lives");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        kib.unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Sends a signal.
