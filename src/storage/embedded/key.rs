@@ -14,6 +14,7 @@
 //! | `I` tenant 0 idempotency key | the event that used it first |
 //! | `P` key number | a further piece of a long value |
 //! | `N` | how many events and attempts were written |
+//! | `K` | how many batches were written |
 //!
 //! In the catalog:
 //!
@@ -29,6 +30,7 @@
 //! | `X` day | something was taken out of the day whose bytes are still in its files |
 //! | `U` | up to which position some are no times, and when the last of those was recorded |
 //! | `C` | how far a copy into the store has come, until it is finished |
+//! | `K` | how many batches were written |
 
 use std::ops::Bound;
 
@@ -44,6 +46,7 @@ const ATTEMPT: u8 = b'A';
 const IDEMPOTENCY: u8 = b'I';
 const PIECE: u8 = b'P';
 const TALLY: u8 = b'N';
+const COMMITS: u8 = b'K';
 const SUBSCRIPTION: u8 = b'S';
 const REQUEST: u8 = b'R';
 const REPLAY: u8 = b'Y';
@@ -69,6 +72,7 @@ pub(super) enum Tag {
     Idempotency = IDEMPOTENCY,
     Piece = PIECE,
     Tally = TALLY,
+    Commits = COMMITS,
     Subscription = SUBSCRIPTION,
     Request = REQUEST,
     Replay = REPLAY,
@@ -83,7 +87,7 @@ pub(super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 18] = [
+    const TAGS: [Tag; 19] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -92,6 +96,7 @@ pub(super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Idempotency,
         Tag::Piece,
         Tag::Tally,
+        Tag::Commits,
         Tag::Subscription,
         Tag::Request,
         Tag::Replay,
@@ -266,6 +271,10 @@ pub(super) fn pieces(of: &[u8]) -> Bounds {
 
 pub(super) fn tally() -> Vec<u8> {
     vec![TALLY]
+}
+
+pub(super) fn commits() -> Vec<u8> {
+    vec![COMMITS]
 }
 
 pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {

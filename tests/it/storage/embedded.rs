@@ -1,6 +1,7 @@
 //! The suite on the embedded engine, over each of its adapters.
 
 mod erased;
+mod lost;
 
 use std::{fs, path::Path, sync::Arc};
 
