@@ -12,7 +12,7 @@ async fn a_loss_is_refused_until_it_is_accepted(adapter: Adapter) {
     subscribe(&*store.engine, 1).await;
     deliver(&*store.engine, event(1, NOON), &[1]).await;
     let older = tempfile::tempdir().unwrap();
-    copy(store.dir.path(), older.path());
+    copy(store.dir.path(), older.path()).unwrap();
     for number in 2..=4 {
         deliver(&*store.engine, event(number, NOON), &[1]).await;
     }
