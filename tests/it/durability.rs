@@ -23,7 +23,7 @@ async fn a_retry_that_was_due_while_the_server_was_down_happens_after_its_start(
 }
 
 #[tokio::test]
-async fn a_store_that_lost_what_it_held_says_so_when_it_is_opened() {
+async fn a_store_that_lost_what_it_held_is_refused_until_that_is_accepted() {
     let engine = [("POSTRIDER_STORAGE_ENGINE", "fjall")];
     let folder = tempfile::tempdir().unwrap();
     let server = Process::start_with(folder.path(), &engine).await;
@@ -33,6 +33,13 @@ async fn a_store_that_lost_what_it_held_says_so_when_it_is_opened() {
     let day = fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
     cut_journal(&day);
 
+    let refused = Process::start_under(&[], folder.path(), &engine).await;
+    let refused = refused.err().expect("it is refused");
+    let commits = day.join("COMMITS");
+    let way_out = format!("to go on without them, remove {}", commits.display());
+    assert!(refused.contains(&way_out), "{refused}");
+
+    fs::remove_file(commits).unwrap();
     let server = Process::start_with(folder.path(), &engine).await;
     let log = server.stop().await.join("\n");
     let lost = log.lines().find(|line| line.contains("is damaged"));

@@ -15,7 +15,10 @@ use std::{
 
 use rustix::fs::statvfs;
 
-use super::kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step};
+use super::{
+    commits::Commits,
+    kv::{Batch, Bounds, Error, Order, Partition, Result, Space, Step},
+};
 
 /// How often, and with which pause, a database is asked for that this process
 /// has just let go of.
@@ -125,19 +128,22 @@ impl<D: Database> Space for Folder<D> {
 }
 
 /// A database whose panics are errors: some panic on damage that they find.
-/// Errors name the directory.
+/// Errors name the directory. Counts what is committed, so that it is missed.
 struct Guarded<D> {
     dir: PathBuf,
     database: D,
+    commits: Commits,
 }
 
 impl<D: Database> Guarded<D> {
     fn open(dir: &Path, cache_bytes: u64) -> Result<Self> {
         for _ in 0..LOCK_TRIES {
             if let Some(database) = guard(dir, || D::open(dir, cache_bytes))? {
+                let commits = guard(dir, || Commits::open(dir, &database))?;
                 return Ok(Self {
                     dir: dir.to_owned(),
                     database,
+                    commits,
                 });
             }
             // The store's own lock keeps other processes out, so this is a
@@ -166,8 +172,11 @@ impl<D: Database> Partition for Guarded<D> {
         guard(&self.dir, || self.database.claim(bytes))
     }
 
-    fn commit(&self, batch: Batch) -> Result<()> {
-        guard(&self.dir, || self.database.commit(batch))
+    fn commit(&self, mut batch: Batch) -> Result<()> {
+        self.commits.begin(&mut batch);
+        guard(&self.dir, || self.database.commit(batch))?;
+        self.commits.finish();
+        Ok(())
     }
 }
 

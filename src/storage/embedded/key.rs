@@ -15,6 +15,7 @@
 //! | `I` tenant 0 idempotency key | the event that used it first |
 //! | `P` key number | a further piece of a long value |
 //! | `N` | how many events and attempts were written |
+//! | `K` | how many batches were written |
 //!
 //! In the catalog:
 //!
@@ -30,6 +31,7 @@
 //! | `X` day | something was taken out of the day whose bytes are still in its files |
 //! | `U` | up to which position some are no times, and when the last of those was recorded |
 //! | `C` | how far a copy into the store has come, until it is finished |
+//! | `K` | how many batches were written |
 
 mod tag;
 
@@ -247,6 +249,10 @@ pub(super) fn pieces(of: &[u8]) -> Bounds {
 
 pub(super) fn tally() -> Vec<u8> {
     key(Tag::Tally, &[])
+}
+
+pub(super) fn commits() -> Vec<u8> {
+    key(Tag::Commits, &[])
 }
 
 pub(super) fn subscription(tenant: &TenantId, id: SubscriptionId) -> Vec<u8> {

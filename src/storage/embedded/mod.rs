@@ -10,6 +10,7 @@ mod accept;
 mod catalog;
 mod change;
 mod check;
+mod commits;
 mod committer;
 mod count;
 mod day;

@@ -5,10 +5,10 @@
 //! An event is locked first, then its deliveries, due or not: whoever retries
 //! one at the same time sees the event erased, or is seen here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -273,14 +273,14 @@ async fn lock_events(
 
 /// Erases the attempts of deliveries; returns how many there were.
 async fn erase_attempts(
-    client: &impl GenericClient,
+    transaction: &Transaction<'_>,
     day: Day,
     of_deliveries: &[Uuid],
 ) -> Result<u64> {
     let attempt = days::name("attempt", day);
     let sql = format!("SELECT id, delivery, content FROM {attempt} WHERE delivery = ANY($1)");
-    let statement = client.prepare_cached(&sql).await.map_err(from_pg)?;
-    let rows = client.query(&statement, &[&of_deliveries]).await;
+    let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
+    let rows = transaction.query(&statement, &[&of_deliveries]).await;
     let rows = rows.map_err(from_pg)?;
     let (mut of, mut deliveries, mut contents) = (Vec::new(), Vec::new(), Vec::new());
     for row in &rows {
@@ -298,30 +298,32 @@ async fn erase_attempts(
          FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS n (id, delivery, content)
          WHERE a.delivery = n.delivery AND a.id = n.id"
     );
-    let statement = client.prepare_cached(&sql).await.map_err(from_pg)?;
-    let put = client
+    let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
+    let put = transaction
         .execute(&statement, &[&of, &deliveries, &contents])
         .await;
     put.map_err(from_pg)
 }
 
-/// Erases the attempts of those of these deliveries whose event was erased
-/// before they were recorded.
-pub(super) async fn late(client: &Connection, day: Day, deliveries: &[Uuid]) -> Result<()> {
+/// Which of these deliveries are of an event that was erased. The event of no
+/// other is erased before this transaction ends.
+pub(super) async fn erased_of(
+    transaction: &Transaction<'_>,
+    day: Day,
+    deliveries: &[Uuid],
+) -> Result<HashSet<Uuid>, tokio_postgres::Error> {
     let (delivery, event) = (days::name("delivery", day), days::name("event", day));
+    // Whoever erases an event locks it first, so what is read here is what that
+    // left; a condition would be held to what was before.
     let sql = format!(
-        "SELECT d.id FROM {delivery} d
+        "SELECT d.id, e.erase_time IS NOT NULL AS erased FROM {delivery} d
          JOIN {event} e ON e.tenant = d.tenant AND e.id = (left(d.id::text, 32) || '0000')::uuid
-         WHERE d.id = ANY($1) AND e.erase_time IS NOT NULL"
+         WHERE d.id = ANY($1) ORDER BY d.id FOR SHARE OF e"
     );
-    let statement = client.prepare_cached(&sql).await.map_err(from_pg)?;
-    let rows = client.query(&statement, &[&deliveries]).await;
-    let rows = rows.map_err(from_pg)?;
-    let erased: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
-    if erased.is_empty() {
-        return Ok(());
-    }
-    erase_attempts(client, day, &erased).await.map(|_| ())
+    let statement = transaction.prepare_cached(&sql).await?;
+    let rows = transaction.query(&statement, &[&deliveries]).await?;
+    let erased = rows.iter().filter(|row| row.get("erased"));
+    Ok(erased.map(|row| row.get("id")).collect())
 }
 
 /// Makes the room of erased rows free to be written over. Who uses the tables

@@ -1,5 +1,6 @@
 //! Results of attempts: what has gathered of a day is written by one fenced
-//! statement.
+//! statement. Those that come too late to decide are left to a transaction of
+//! their own: where an erasure made them late, they are written without content.
 //!
 //! The statement holds the row of this member, so that nobody removes it
 //! meanwhile; a member that was removed writes nothing. While the database
@@ -13,9 +14,11 @@ use std::{
     time::Duration,
 };
 
+use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use super::{
+    connect::Connection,
     days::name,
     erase,
     error::{again, from_pg, is_no_table},
@@ -131,27 +134,20 @@ async fn write_rows(
     rows: &Rows,
     repeated: bool,
 ) -> Result<()> {
-    let client = state.own_connection().await?;
+    let mut client = state.own_connection().await?;
     if !state.days.contains(day) && !state.days.refresh(&client).await?.contains(&day) {
         tracing::info!(%day, "attempts of a removed day dropped");
         return Ok(());
     }
-    let statement = client.prepare_cached(&statement(day)).await;
-    let written = match statement {
-        Ok(statement) => {
-            let params = rows.params(&member, &repeated);
-            client.query_one(&statement, &params).await
-        }
-        Err(error) => Err(error),
-    };
+    let mut written = put(&client, day, member, rows, repeated, false).await;
+    if let Ok(Written { held: true, left }) = &written
+        && !left.is_empty()
+    {
+        let rows = rows.only(left);
+        written = write_late(&mut client, day, member, rows, repeated).await;
+    }
     match written {
-        Ok(row) if row.get::<_, bool>("held") => {
-            // Their event may be erased by now, which cancelled the delivery.
-            match row.get::<_, Option<Vec<Uuid>>>("late") {
-                Some(late) => erase::late(&client, day, &late).await,
-                None => Ok(()),
-            }
-        }
+        Ok(Written { held: true, .. }) => Ok(()),
         Ok(_) => Err(Error::LeaseLost),
         Err(error) if is_no_table(&error) => {
             state.days.forget(day);
@@ -162,9 +158,51 @@ async fn write_rows(
     }
 }
 
+/// Writes results that may not decide; what belongs to an erased event without
+/// content.
+async fn write_late(
+    client: &mut Connection,
+    day: Day,
+    member: Uuid,
+    mut rows: Rows,
+    repeated: bool,
+) -> Result<Written, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    let erased = erase::erased_of(&transaction, day, rows.deliveries()).await?;
+    rows.erase(&erased);
+    let written = put(&transaction, day, member, &rows, repeated, true).await?;
+    transaction.commit().await?;
+    Ok(written)
+}
+
+/// What came of a statement.
+struct Written {
+    /// Whether this member may write.
+    held: bool,
+    /// Which results were not written, counted from 1.
+    left: Vec<i64>,
+}
+
+async fn put(
+    client: &impl GenericClient,
+    day: Day,
+    member: Uuid,
+    rows: &Rows,
+    repeated: bool,
+    late: bool,
+) -> Result<Written, tokio_postgres::Error> {
+    let statement = client.prepare_cached(&statement(day)).await?;
+    let params = rows.params(&member, &repeated, &late);
+    let row = client.query_one(&statement, &params).await?;
+    Ok(Written {
+        held: row.get("held"),
+        left: row.get("left"),
+    })
+}
+
 /// Says in SQL what `Delivery::attempted` and `Delivery::attempted_late` say:
 /// an attempt whose revision is no longer the delivery's is counted and does
-/// not decide.
+/// not decide. Such ones are left unless late ones are wanted.
 fn statement(day: Day) -> String {
     let (delivery, attempt) = (name("delivery", day), name("attempt", day));
     format!(
@@ -187,7 +225,7 @@ fn statement(day: Day) -> String {
                  response_status = r.status,
                  update_time = greatest(d.update_time, r.now)
              FROM r, held
-             WHERE d.id = r.delivery AND NOT ($2 AND EXISTS (
+             WHERE d.id = r.delivery AND (d.revision = r.revision OR $14) AND NOT ($2 AND EXISTS (
                  SELECT FROM {attempt} a WHERE a.delivery = r.delivery AND a.id = r.id))
              RETURNING d.id AS delivery, d.subscription, d.due, d.revision - 1 = r.revision AS decides,
                  r.was, r.id, r.content, r.n
@@ -206,6 +244,6 @@ fn statement(day: Day) -> String {
              FROM moved m
          )
          SELECT EXISTS (SELECT FROM held) AS held,
-             (SELECT array_agg(m.delivery) FROM moved m WHERE NOT m.decides) AS late"
+             ARRAY(SELECT r.n FROM r WHERE r.n NOT IN (SELECT m.n FROM moved m)) AS left"
     )
 }

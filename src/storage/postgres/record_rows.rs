@@ -1,5 +1,7 @@
 //! Results of attempts, column by column.
 
+use std::collections::HashSet;
+
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use crate::{
     domain::Timestamp,
     storage::{
         AttemptRecord,
-        row::{code, write_attempt},
+        row::{code, read_attempt, write_attempt},
     },
 };
 
@@ -57,12 +59,45 @@ impl Rows {
         self.content.push(write_attempt(attempt));
     }
 
+    /// The deliveries that were attempted.
+    pub(super) fn deliveries(&self) -> &[Uuid] {
+        &self.delivery
+    }
+
+    /// Those of the results that stand there, counted from 1.
+    pub(super) fn only(&self, places: &[i64]) -> Self {
+        Self {
+            delivery: pick(&self.delivery, places),
+            revision: pick(&self.revision, places),
+            was: pick(&self.was, places),
+            state: pick(&self.state, places),
+            due: pick(&self.due, places),
+            error: pick(&self.error, places),
+            status: pick(&self.status, places),
+            now: pick(&self.now, places),
+            id: pick(&self.id, places),
+            content: pick(&self.content, places),
+            recorded: self.recorded,
+        }
+    }
+
+    /// Takes out of attempts at these deliveries what an erasure takes.
+    pub(super) fn erase(&mut self, deliveries: &HashSet<Uuid>) {
+        for (delivery, content) in self.delivery.iter().zip(&mut self.content) {
+            if deliveries.contains(delivery) {
+                let attempt = read_attempt(content).expect("it was written here");
+                *content = write_attempt(&attempt.erased());
+            }
+        }
+    }
+
     /// The parameters of the statement that writes them.
     pub(super) fn params<'a>(
         &'a self,
         member: &'a Uuid,
         repeated: &'a bool,
-    ) -> [&'a (dyn ToSql + Sync); 13] {
+        late: &'a bool,
+    ) -> [&'a (dyn ToSql + Sync); 14] {
         [
             member,
             repeated,
@@ -77,6 +112,16 @@ impl Rows {
             &self.id,
             &self.content,
             &self.recorded,
+            late,
         ]
     }
+}
+
+fn pick<T: Clone>(column: &[T], places: &[i64]) -> Vec<T> {
+    let places = places
+        .iter()
+        .filter_map(|place| usize::try_from(place - 1).ok());
+    places
+        .filter_map(|place| column.get(place).cloned())
+        .collect()
 }

@@ -1,8 +1,15 @@
 //! The suite on the embedded engine, over each of its adapters.
 
 mod erased;
+mod lost;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
 use postrider::storage::{
@@ -86,11 +93,17 @@ impl Fixture for InDirectory {
         opened.unwrap()
     }
 
-    /// A copy of the directory is what a kill would leave in it now.
+    /// A copy of the directory is what a kill would leave in it now. A day may
+    /// be written anew meanwhile, and a copy has to be of one moment.
     async fn crash(&mut self) {
-        let left = tempfile::tempdir().unwrap();
-        copy(self.dir.path(), left.path());
-        self.dir = left;
+        self.dir = loop {
+            let left = tempfile::tempdir().unwrap();
+            let before = written(self.dir.path()).ok();
+            let copied = copy(self.dir.path(), left.path());
+            if copied.is_ok() && before.is_some() && written(self.dir.path()).ok() == before {
+                break left;
+            }
+        };
         self.open().await;
     }
 }
@@ -159,17 +172,31 @@ async fn open_in(
     open_for(Purpose::CopyInto, settings, clock.clone()).await
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir(&to).unwrap();
-            copy(&entry.path(), &to);
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&to)?;
+            copy(&entry.path(), &to)?;
         } else {
-            fs::copy(entry.path(), to).unwrap();
+            fs::copy(entry.path(), to)?;
         }
     }
+    Ok(())
+}
+
+/// When each file below a directory was last written.
+fn written(dir: &Path) -> io::Result<BTreeMap<PathBuf, SystemTime>> {
+    let mut times = BTreeMap::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        times.insert(entry.path(), entry.metadata()?.modified()?);
+        if entry.file_type()?.is_dir() {
+            times.append(&mut written(&entry.path())?);
+        }
+    }
+    Ok(times)
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! share a store.
 
 mod check;
+mod late;
 mod log;
 mod migrations;
 mod offline;

@@ -92,6 +92,8 @@ impl Notes {
             Tag::Rewrite => {
                 number(&key[1..])?;
             }
+            // Held to the file beside it when the partition is opened.
+            Tag::Commits => {}
             Tag::Gone => self.gone = Gone::read(catalog).ok()?,
             Tag::Untimed => {
                 Untimed::read(catalog).ok()?;

@@ -13,6 +13,7 @@ pub(in super::super) enum Tag {
     Idempotency = b'I',
     Piece = b'P',
     Tally = b'N',
+    Commits = b'K',
     Subscription = b'S',
     Request = b'R',
     Replay = b'Y',
@@ -27,7 +28,7 @@ pub(in super::super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 19] = [
+    const TAGS: [Tag; 20] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -37,6 +38,7 @@ pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Idempotency,
         Tag::Piece,
         Tag::Tally,
+        Tag::Commits,
         Tag::Subscription,
         Tag::Request,
         Tag::Replay,

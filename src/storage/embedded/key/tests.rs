@@ -38,6 +38,7 @@ fn keys_keep_their_bytes() {
         (idempotency(&tenant, "key"), r"Idefault\x00key"),
         (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
         (tally(), "N"),
+        (commits(), "K"),
         (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
         (request(&tenant, "id"), r"Rdefault\x00id"),
         (

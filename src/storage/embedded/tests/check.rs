@@ -50,7 +50,7 @@ fn place(id: DeliveryId) -> DueKey {
 }
 
 /// A disk with a store on it that has some of everything.
-async fn filled() -> Disk {
+pub(super) async fn filled() -> Disk {
     filled_with(&[]).await
 }
 
@@ -74,12 +74,17 @@ async fn filled_with(further: &[Event]) -> Disk {
 }
 
 fn check(disk: &Disk) -> (Checked, Vec<Finding>) {
+    check_days(disk, Box::new(disk.space("days/")))
+}
+
+/// Checks a store whose days stand there.
+pub(super) fn check_days(disk: &Disk, days: Box<dyn Space>) -> (Checked, Vec<Finding>) {
     let found = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&found);
     let checked = audit(
         Path::new("data"),
         &disk.space(""),
-        Box::new(disk.space("days/")),
+        days,
         0,
         Box::new(move |finding| keep.lock().unwrap().push(finding)),
     );

@@ -5,6 +5,7 @@
 mod attempts;
 mod check;
 mod failing;
+mod hidden;
 mod lists;
 mod opening;
 mod retention;

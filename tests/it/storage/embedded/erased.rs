@@ -106,7 +106,7 @@ async fn of_a_day_and_what_took_its_place_the_latter_is_left_after_a_crash() {
     let days = store.dir.path().join("data/days");
     let old = store.dir.path().join("old");
     fs::create_dir(&old).unwrap();
-    copy(&days.join(DAY), &old);
+    copy(&days.join(DAY), &old).unwrap();
     store.open().await;
     let erased = Erasure::Event(id.event_id());
     let erased = store.engine.erase(tenant(), erased, after(5)).await;

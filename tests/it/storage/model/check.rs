@@ -1,7 +1,7 @@
 //! Everything that can be read from a store, compared with the model.
 
 use postrider::{
-    domain::{Delivery, DeliveryFilter, DeliveryId, Event, TimeRange},
+    domain::{Delivery, DeliveryFilter, Event, TimeRange},
     storage::{Engine, EventFilter, LogPosition, View},
 };
 
@@ -10,7 +10,7 @@ use super::{
         build::{every_page, sub, tenant},
         wait::logged,
     },
-    reference::Reference,
+    reference::{Logged, Reference},
 };
 
 pub async fn everything(engine: &dyn Engine, model: &Reference) {
@@ -103,13 +103,15 @@ async fn log(engine: &dyn Engine, model: &Reference) {
         .map_or_else(LogPosition::default, |(last, _)| *last);
     assert_eq!(*engine.log_end().borrow(), end);
     assert_eq!(found.len(), count);
-    let mut found = found
-        .iter()
-        .map(|(_, attempt)| (attempt.delivery_id, attempt.next_attempt_time));
+    let mut found = found.iter().map(|(_, attempt)| Logged {
+        delivery: attempt.delivery_id,
+        next: attempt.next_attempt_time,
+        erased: **attempt == attempt.as_ref().clone().erased(),
+    });
     for call in &model.log {
         // The attempts of a delivery are in order; which delivery of a call
         // comes first is the engine's to choose.
-        let by_delivery = |(id, _): &(DeliveryId, _)| *id;
+        let by_delivery = |logged: &Logged| logged.delivery;
         let mut found: Vec<_> = found.by_ref().take(call.len()).collect();
         found.sort_by_key(by_delivery);
         let mut expected = call.clone();

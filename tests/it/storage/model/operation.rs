@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use postrider::{
-    domain::{DeliveryId, Event, Next, NotChangeable, Version},
+    domain::{
+        AttemptId, DeliveryId, Erasure, Event, EventId, Next, NotChangeable, TimeRange, Version,
+    },
     storage::{AttemptRecord, DeliveryChange, Error, Routed},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -14,7 +16,7 @@ use super::{
         build::{accept, event, failed, payload, routed, sub, subscription, succeeded, tenant},
         fixture::Fixture,
     },
-    reference::Reference,
+    reference::{Logged, Reference},
 };
 
 /// A call. What it is about is picked from what there is by a number.
@@ -28,6 +30,7 @@ pub enum Operation {
     Record(Vec<(usize, Outcome)>),
     Change(usize, DeliveryChange),
     CancelPending(u128, usize),
+    Erase(Target),
     Advance(Duration),
     Reopen,
     Crash,
@@ -41,6 +44,16 @@ pub struct Publication {
     to: Vec<u128>,
 }
 
+/// What is to be erased.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// An event, by a pick.
+    Event(usize),
+    Subscription(u128),
+    /// What was accepted within so many seconds.
+    Last(u64),
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome {
@@ -52,7 +65,7 @@ pub enum Outcome {
 
 pub fn operation() -> impl Strategy<Value = Operation> {
     let number = || 1..=4_u128;
-    let publication = (option::of(0..3_u8), 0..2_u8, vec(number(), 0..3))
+    let publication = (option::of(0..3_u8), 0..2_u8, vec(number(), 0..4))
         .prop_map(|(key, text, to)| Publication { key, text, to });
     let outcome = prop_oneof![
         2 => Just(Outcome::Succeeded),
@@ -60,6 +73,11 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Outcome::Late),
     ];
     let change = prop_oneof![Just(DeliveryChange::Retry), Just(DeliveryChange::Cancel)];
+    let target = prop_oneof![
+        3 => any::<usize>().prop_map(Target::Event),
+        1 => number().prop_map(Target::Subscription),
+        1 => (1..100_000_u64).prop_map(Target::Last),
+    ];
     prop_oneof![
         3 => number().prop_map(Operation::Subscribe),
         1 => number().prop_map(Operation::Update),
@@ -68,6 +86,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         8 => vec((any::<usize>(), outcome), 1..4).prop_map(Operation::Record),
         3 => (any::<usize>(), change).prop_map(|(pick, change)| Operation::Change(pick, change)),
         1 => (number(), 1..5_usize).prop_map(|(of, most)| Operation::CancelPending(of, most)),
+        1 => target.prop_map(Operation::Erase),
         4 => (1..50_000_u64).prop_map(|time| Operation::Advance(Duration::from_secs(time))),
         1 => Just(Operation::Reopen),
         1 => Just(Operation::Crash),
@@ -84,6 +103,7 @@ impl Operation {
             Self::Record(attempts) => record(store, model, attempts).await,
             Self::Change(pick, change) => change_delivery(store, model, pick, change).await,
             Self::CancelPending(number, most) => cancel_pending(store, model, number, most).await,
+            Self::Erase(target) => erase(store, model, target).await,
             Self::Advance(time) => {
                 model.now = model.now.after(time);
                 store.clock().set(model.now);
@@ -162,7 +182,8 @@ async fn publish(store: &dyn Fixture, model: &mut Reference, publications: Vec<P
             model.accept(event, &to);
             continue;
         };
-        if first.payload != event.payload {
+        // Of what was erased the key alone counts.
+        if !first.is_erased() && first.payload != event.payload {
             (model.events, model.deliveries) = before;
             let Err(Error::KeyReused {
                 index: at,
@@ -208,6 +229,8 @@ async fn record(store: &dyn Fixture, model: &mut Reference, attempts: Vec<(usize
                 failed(id, number, now.after(Duration::from_secs(seconds)))
             }
         };
+        model.attempted += 1;
+        record.attempt.id = AttemptId::new(now, model.attempted);
         record.now = now;
         record.revision = delivery.revision.wrapping_sub(u32::from(late));
         let was_due = model.was_due.get(&id).copied().flatten();
@@ -227,7 +250,11 @@ async fn record(store: &dyn Fixture, model: &mut Reference, attempts: Vec<(usize
             _ => changed.due,
         };
         model.change(changed);
-        log.push((id, next));
+        log.push(Logged {
+            delivery: id,
+            next,
+            erased: model.is_erased(id),
+        });
         records.push(record);
     }
     model.log.push(log);
@@ -255,6 +282,7 @@ async fn change_delivery(
             assert!(matches!(changed, Err(Error::NotFound(_))), "{changed:?}");
             return;
         }
+        DeliveryChange::Retry if model.is_erased(id) => Err(NotChangeable::PayloadErased),
         DeliveryChange::Retry => before.retried(model.now),
         DeliveryChange::Cancel => before.cancelled(model.now),
     };
@@ -288,7 +316,29 @@ async fn cancel_pending(store: &dyn Fixture, model: &mut Reference, number: u128
     }
 }
 
+async fn erase(store: &dyn Fixture, model: &mut Reference, target: Target) {
+    let what = match target {
+        Target::Event(pick) => {
+            let Some(id) = pick_of::<EventId>(model.events.keys(), pick) else {
+                return;
+            };
+            Erasure::Event(id)
+        }
+        Target::Subscription(number) => Erasure::Subscription(sub(number)),
+        Target::Last(seconds) => Erasure::Accepted(TimeRange {
+            start: model.now.before(Duration::from_secs(seconds)),
+            end: model.now,
+        }),
+    };
+    let erased = store.engine().erase(tenant(), what, model.now).await;
+    assert_eq!(erased.unwrap(), model.erase(what));
+}
+
 fn picked(model: &Reference, pick: usize) -> Option<DeliveryId> {
-    let ids: Vec<_> = model.deliveries.keys().collect();
-    Some(*ids[pick.checked_rem(ids.len())?])
+    pick_of(model.deliveries.keys(), pick)
+}
+
+fn pick_of<'a, T: Copy + 'a>(ids: impl ExactSizeIterator<Item = &'a T>, pick: usize) -> Option<T> {
+    let pick = pick.checked_rem(ids.len())?;
+    ids.copied().nth(pick)
 }
