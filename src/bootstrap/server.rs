@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
+    domain::DisableAfter,
     grpc,
     storage::{Engine, Health},
     telemetry,
@@ -61,6 +62,7 @@ pub struct Server {
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
     replays: JoinHandle<()>,
+    telling: JoinHandle<()>,
 }
 
 impl Server {
@@ -83,6 +85,7 @@ impl Server {
             random.clone(),
             dispatch::Settings {
                 max_in_flight: config.delivery.max_in_flight,
+                disable_after: DisableAfter::new(config.delivery.disable_after),
                 ..Default::default()
             },
         );
@@ -102,6 +105,8 @@ impl Server {
         let replays = control::replay(store.clone(), clock.clone(), draining.clone());
         let replays = tokio::spawn(replays);
         let control = Arc::new(Control::new(store.clone(), clock, random, limits));
+        let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
+        let telling = tokio::spawn(telling);
 
         let (ready, is_ready) = watch::channel(true);
         let readiness = tokio::spawn(follow(store.health(), draining.clone(), ready));
@@ -125,6 +130,7 @@ impl Server {
             readiness,
             retention,
             replays,
+            telling,
         })
     }
 
@@ -171,7 +177,11 @@ impl Server {
         tokio::join!(finish_calls, self.dispatcher.drain(left));
         self.readiness.abort();
         // They write, so they end before the store does.
-        for (name, writing) in [("retention", self.retention), ("replays", self.replays)] {
+        for (name, writing) in [
+            ("retention", self.retention),
+            ("replays", self.replays),
+            ("telling", self.telling),
+        ] {
             if timeout(deadline.left(), writing).await.is_err() {
                 tracing::warn!(name, "did not end in time");
             }

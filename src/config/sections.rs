@@ -122,6 +122,10 @@ section! {
         /// Attempts that may be under way at once, over all subscriptions; a
         /// tenant leaves an eighth of them to others.
         max_in_flight: usize as Count<usize, 1, 100_000> = 4_096,
+        /// How long a subscription may have nothing but failures until it is
+        /// disabled, to the next five minutes; never if it is `0ms`. A success
+        /// begins the time anew, and so does every change of the subscription.
+        disable_after: Duration as Period<0, { 14 * DAY }> = Duration::from_hours(5 * 24),
     }
 }
 

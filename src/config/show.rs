@@ -107,6 +107,7 @@ mod tests {
 
         [delivery]
         max_in_flight = 4096  # default
+        disable_after = "5d"  # default
 
         [shutdown]
         deadline = "8s"  # default

@@ -7,11 +7,13 @@ mod events;
 mod explain;
 mod filter;
 mod list;
+mod operational;
 mod patch;
 mod publish;
 mod replayer;
 mod replays;
 mod routing;
+mod stats;
 mod subscriptions;
 mod tail;
 mod trial;
@@ -25,6 +27,7 @@ pub use self::{
     error::{Error, Result},
     filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
+    operational::tell,
     patch::SpecPatch,
     replayer::replay,
     subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},

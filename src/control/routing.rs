@@ -140,9 +140,10 @@ impl Index {
         let prefixes = text.match_indices('.').map(|(at, _)| &text[..at]);
         let below = prefixes.filter_map(|prefix| self.below.get(prefix));
         let exact = self.exact.get(event_type);
-        let mut wanting: Vec<_> = self
-            .any
-            .iter()
+        let any = (!event_type.is_operational()).then_some(&self.any);
+        let mut wanting: Vec<_> = any
+            .into_iter()
+            .flatten()
             .chain(exact.into_iter().flatten())
             .chain(below.flatten())
             .copied()

@@ -1,26 +1,27 @@
 //! One attempt from start to record: load what is not in memory, sign, send,
-//! decide, record, and disable the subscription if its endpoint is gone.
+//! decide, record, and disable the subscription if that follows.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
-use super::{Endpoint, Transport, lane::Ended, request::logged, schedule::Start, window::Fresh};
+use super::{
+    Endpoint, Transport, disable::Disabling, lane::Ended, request::logged, schedule::Start,
+    window::Fresh,
+};
 use crate::{
     domain::{
         Attempt, AttemptId, Clock, Delivery, DeliveryId, Jitter, Next, Outcome, Phases, Random,
-        State, StateCode, Subscription, SubscriptionId, Timestamp,
+        SubscriptionId, Timestamp,
     },
     storage::{self, AttemptRecord, DueKey, Engine, Work},
 };
 
 /// Pause before a result is recorded again that the full disk refused.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
-/// How often disabling is tried if others change the subscription meanwhile.
-const DISABLE_TRIES: usize = 5;
 
 /// What attempts are made with.
 pub(super) struct Attempts {
@@ -28,6 +29,7 @@ pub(super) struct Attempts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    pub(super) disabling: Disabling,
     /// Cancelled once the store takes no more writes: what cannot be recorded
     /// is not sent.
     pub(super) soft: CancellationToken,
@@ -67,9 +69,9 @@ impl Attempts {
             return self.failed(&endpoint, key, &error);
         }
         mark.recorded = true;
-        if next == Next::Disable {
-            self.disable(endpoint.subscription()).await;
-        }
+        self.disabling
+            .attempted(endpoint.subscription(), next)
+            .await;
         Ended::Made {
             succeeded: next == Next::Succeed,
             due: next.place().1,
@@ -176,41 +178,6 @@ impl Attempts {
                 done => return done,
             }
         }
-    }
-
-    /// Disables a subscription whose endpoint says that it is gone, unless it
-    /// has another endpoint by now.
-    async fn disable(&self, called: &Subscription) {
-        for _ in 0..DISABLE_TRIES {
-            match self.try_disable(called).await {
-                Ok(()) => return,
-                Err(storage::Error::VersionMismatch) => {}
-                Err(error) => {
-                    error!(subscription = %called.id, %error, "could not disable subscription");
-                    return;
-                }
-            }
-        }
-        warn!(subscription = %called.id, "gave up disabling a subscription that keeps changing");
-    }
-
-    async fn try_disable(&self, called: &Subscription) -> storage::Result<()> {
-        let Some(current) = self.store.find_subscription(called.id).await? else {
-            return Ok(());
-        };
-        if current.state == State::Disabled || current.spec.url != called.spec.url {
-            return Ok(());
-        }
-        let disabled = current.with_state(
-            State::Disabled,
-            StateCode::Gone,
-            "the endpoint answered 410 Gone".to_owned(),
-            self.clock.now(),
-        );
-        let expected = current.version;
-        self.store.replace_subscription(disabled, expected).await?;
-        info!(subscription = %called.id, "disabled subscription, its endpoint is gone");
-        Ok(())
     }
 
     /// What a storage error means for the delivery.

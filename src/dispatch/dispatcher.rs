@@ -2,18 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use super::{Settings, Transport, attempt::Attempts, scheduler::Scheduler};
+use super::{Settings, Transport, attempt::Attempts, disable::Disabling, scheduler::Scheduler};
 use crate::{
-    domain::{Clock, Random},
+    domain::{BreakerChange, Clock, Random},
     storage::Engine,
 };
+
+/// Changes of breakers that are kept for those who listen.
+const BREAKERS: usize = 1_024;
 
 /// Sends what is due until it is drained.
 #[must_use = "what it sends has to be drained"]
 pub struct Dispatcher {
+    breakers: broadcast::Sender<BreakerChange>,
     spawned: TaskTracker,
     soft: CancellationToken,
     hard: CancellationToken,
@@ -27,12 +32,16 @@ pub fn start(
     random: Arc<dyn Random>,
     settings: Settings,
 ) -> Dispatcher {
+    let (breakers, _) = broadcast::channel(BREAKERS);
     let dispatcher = Dispatcher {
+        breakers: breakers.clone(),
         spawned: TaskTracker::new(),
         soft: CancellationToken::new(),
         hard: CancellationToken::new(),
     };
+    let after = settings.disable_after;
     let attempts = Attempts {
+        disabling: Disabling::new(store.clone(), clock.clone(), after),
         store,
         transport,
         clock,
@@ -40,12 +49,17 @@ pub fn start(
         soft: dispatcher.soft.clone(),
     };
     let (spawned, hard) = (dispatcher.spawned.clone(), dispatcher.hard.clone());
-    let scheduler = Scheduler::new(attempts, settings, spawned, hard);
+    let scheduler = Scheduler::new(attempts, settings, breakers, spawned, hard);
     dispatcher.spawned.spawn(scheduler.run());
     dispatcher
 }
 
 impl Dispatcher {
+    /// Tells what breakers do. Who does not listen for long loses some.
+    pub fn breakers(&self) -> broadcast::Receiver<BreakerChange> {
+        self.breakers.subscribe()
+    }
+
     /// Resolves if it stops by itself, because the store takes no more writes
     /// or something is wrong with it. It still has to be drained.
     pub async fn stopped(&self) {

@@ -6,6 +6,7 @@ mod breaker;
 mod client;
 mod cloudevents;
 mod content;
+mod disable;
 mod dispatcher;
 mod failure;
 mod fetch;

@@ -27,7 +27,7 @@ use super::{
     schedule::{Schedule, Start},
 };
 use crate::{
-    domain::{DeliveryId, SubscriptionId},
+    domain::{BreakerChange, DeliveryId, SubscriptionId},
     storage::{self, Due, Hint, SubscriptionChange},
 };
 
@@ -54,6 +54,7 @@ pub(super) struct Scheduler {
     hints: broadcast::Receiver<Arc<Hint>>,
     changes: broadcast::Receiver<SubscriptionChange>,
     ownership: watch::Receiver<u64>,
+    breakers: broadcast::Sender<BreakerChange>,
     report: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
     spawned: TaskTracker,
@@ -72,6 +73,7 @@ impl Scheduler {
     pub(super) fn new(
         attempts: Attempts,
         settings: Settings,
+        breakers: broadcast::Sender<BreakerChange>,
         spawned: TaskTracker,
         hard: CancellationToken,
     ) -> Self {
@@ -85,6 +87,7 @@ impl Scheduler {
             hints: attempts.store.hints(),
             changes: attempts.store.subscription_changes(),
             ownership: attempts.store.ownership(),
+            breakers,
             soft: attempts.soft.clone(),
             attempts: Arc::new(attempts),
             report,
@@ -200,14 +203,8 @@ impl Scheduler {
     fn take_in(&mut self, report: Report) {
         match report {
             Report::Attempt(subscription, delivery, ended) => {
-                match self.schedule.ended(subscription, delivery, ended) {
-                    Some(Change::Opened) => {
-                        warn!(%subscription, "breaker opened, too many attempts fail");
-                    }
-                    Some(Change::Closed) => {
-                        info!(%subscription, "breaker closed, an attempt succeeded");
-                    }
-                    None => {}
+                if let Some(change) = self.schedule.ended(subscription, delivery, ended) {
+                    self.tell(subscription, change);
                 }
             }
             Report::Fetch(fetched) => {
@@ -235,6 +232,19 @@ impl Scheduler {
                 self.scan_on(None, PAUSE);
             }
         }
+    }
+
+    fn tell(&self, subscription: SubscriptionId, change: Change) {
+        match change {
+            Change::Opened => warn!(%subscription, "breaker opened, too many attempts fail"),
+            Change::Closed => info!(%subscription, "breaker closed, an attempt succeeded"),
+        }
+        // Nobody has to listen.
+        let _ = self.breakers.send(BreakerChange {
+            subscription_id: subscription,
+            is_open: change == Change::Opened,
+            time: self.attempts.clock.now(),
+        });
     }
 
     fn start(&self, start: Start) {

@@ -1,5 +1,7 @@
 //! The dispatcher's bounds.
 
+use crate::domain::DisableAfter;
+
 /// How much may be under way or held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     /// Bytes of payloads held in memory for waiting deliveries. Above it they
     /// are read back from the store.
     pub max_waiting_bytes: usize,
+    /// How long nothing but failures disables a subscription; `None` is never.
+    pub disable_after: Option<DisableAfter>,
 }
 
 impl Default for Settings {
@@ -23,6 +27,7 @@ impl Default for Settings {
             window: 1_024,
             max_waiting: 256 * 1_024,
             max_waiting_bytes: 64 * 1024 * 1024,
+            disable_after: Some(DisableAfter::default()),
         }
     }
 }

@@ -19,10 +19,15 @@ impl EventType {
         &self.0
     }
 
+    /// Whether it is the type of Postrider's own events.
+    pub fn is_operational(&self) -> bool {
+        self.0.starts_with(RESERVED_PREFIX)
+    }
+
     /// Checks that the type is one that publishers may use. Patterns may name
     /// the others too.
     pub fn check_publishable(self) -> Result<Self, Invalid> {
-        if self.0.starts_with(RESERVED_PREFIX) {
+        if self.is_operational() {
             return Err(Invalid::new(format!(
                 "must not begin with \"{RESERVED_PREFIX}\", which is reserved for events of \
                  Postrider itself"
@@ -145,9 +150,23 @@ impl EventPatterns {
         &self.0
     }
 
-    /// Whether any pattern chooses the type.
+    /// Whether any pattern chooses the type. Postrider's own events go to those
+    /// alone who name them, so `*` does not choose these.
     pub fn matches(&self, event_type: &EventType) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(event_type))
+        let names = |pattern: &&EventPattern| {
+            **pattern != EventPattern::Any || !event_type.is_operational()
+        };
+        let mut naming = self.0.iter().filter(names);
+        naming.any(|pattern| pattern.matches(event_type))
+    }
+
+    /// Whether some name Postrider's own events.
+    pub fn name_operational(&self) -> bool {
+        self.0.iter().any(|pattern| match pattern {
+            EventPattern::Exact(named) => named.is_operational(),
+            EventPattern::Below(prefix) => format!("{prefix}.").starts_with(RESERVED_PREFIX),
+            EventPattern::Any => false,
+        })
     }
 }
 
@@ -186,6 +205,26 @@ mod tests {
             assert!(bad.parse::<EventPattern>().is_err(), "{bad:?}");
         }
         assert!(EventPatterns::new(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn own_events_go_to_those_who_name_them() {
+        let patterns = |patterns: &[&str]| {
+            let patterns = patterns.iter().map(|pattern| pattern.parse().unwrap());
+            EventPatterns::new(patterns.collect()).unwrap()
+        };
+        let failed = "postrider.delivery.failed".parse().unwrap();
+        for (of, named) in [
+            (&["*"][..], false),
+            (&["order.*", "postriders.*"], false),
+            (&["postrider.*"], true),
+            (&["*", "postrider.delivery.*"], true),
+            (&["postrider.delivery.failed"], true),
+        ] {
+            assert_eq!(patterns(of).matches(&failed), named, "{of:?}");
+            assert_eq!(patterns(of).name_operational(), named, "{of:?}");
+        }
+        assert!(patterns(&["*"]).matches(&"order.shipped".parse().unwrap()));
     }
 
     #[test]

@@ -4,12 +4,14 @@
 
 mod attempt;
 mod base32;
+mod breaker;
 mod delivery;
 mod erasure;
 mod event;
 mod event_type;
 mod explanation;
 mod expression;
+mod failing;
 mod filter;
 mod id;
 mod invalid;
@@ -22,6 +24,7 @@ mod secret;
 mod signature;
 mod signing_key;
 mod source;
+mod stats;
 mod subscription;
 mod tenant;
 mod text;
@@ -29,12 +32,14 @@ mod time;
 mod url;
 
 pub use attempt::{Attempt, Headers, Phases};
+pub use breaker::BreakerChange;
 pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
 pub use erasure::{Erasure, Reach};
 pub use event::{ContentType, Event, NewEvent, Payload};
 pub use event_type::{EventPattern, EventPatterns, EventType};
 pub use explanation::{Explanation, Verdict};
 pub use expression::FilterExpression;
+pub use failing::DisableAfter;
 pub use filter::{DeliveryFilter, TimeRange};
 pub use id::{AttemptId, DeliveryId, EventId, ReplayId, SubscriptionId};
 pub use invalid::{Invalid, Violation, Violations};
@@ -47,6 +52,7 @@ pub use secret::Secret;
 pub use signature::{SignatureScheme, Signer};
 pub use signing_key::SigningKey;
 pub use source::{Clock, Random};
+pub use stats::{Counts, StatsGroup, StatsKey, StatsQuery, floor};
 pub use subscription::{
     CustomHeaders, PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec,
     Timeout, Version,

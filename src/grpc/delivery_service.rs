@@ -7,16 +7,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{delivery, filter, from_id, tail},
+    convert::{delivery, filter, from_id, stats, tail},
     status::to_status,
     tenant,
 };
 use crate::{
     control::Control,
     proto::{
-        CancelDeliveryRequest, Delivery, GetDeliveryRequest, ListAttemptsRequest,
-        ListAttemptsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RetryDeliveryRequest,
-        TailDeliveriesRequest, TailDeliveriesResponse, delivery_service_server::DeliveryService,
+        CancelDeliveryRequest, Delivery, GetDeliveryRequest, GetDeliveryStatsRequest,
+        GetDeliveryStatsResponse, ListAttemptsRequest, ListAttemptsResponse, ListDeliveriesRequest,
+        ListDeliveriesResponse, RetryDeliveryRequest, TailDeliveriesRequest,
+        TailDeliveriesResponse, delivery_service_server::DeliveryService,
     },
 };
 
@@ -97,6 +98,18 @@ impl DeliveryService for Deliveries {
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let cancelled = self.control.cancel(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(delivery::to_delivery(&cancelled)))
+    }
+
+    async fn get_delivery_stats(
+        &self,
+        request: Request<GetDeliveryStatsRequest>,
+    ) -> Result<Response<GetDeliveryStatsResponse>, Status> {
+        let tenant = tenant(&request);
+        let query = stats::from_stats(&request.into_inner(), self.control.now());
+        let query = query.map_err(to_status)?;
+        let groups = self.control.delivery_stats(&tenant, &query).await;
+        let groups = groups.map_err(to_status)?;
+        Ok(Response::new(stats::to_response(&groups, &query)))
     }
 
     type TailDeliveriesStream = BoxStream<'static, Result<TailDeliveriesResponse, Status>>;

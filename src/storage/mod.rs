@@ -22,6 +22,7 @@ mod queue;
 mod replay;
 mod retain;
 mod row;
+mod stats;
 mod transfer;
 mod walk;
 
@@ -39,6 +40,7 @@ pub use queue::{
 };
 pub use replay::{Candidate, Candidates, ReplayAdvance, ReplayChange, Replays};
 pub use retain::{Removed, RemovedEvents, Retention};
+pub use stats::Stats;
 pub use transfer::{
     Chunk, ChunkSize, Copying, Counts, DayCounts, Occupancy, Stored, Totals, Transfer,
 };

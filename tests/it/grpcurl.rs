@@ -253,6 +253,63 @@ async fn what_a_disabled_subscription_missed_is_counted_and_replayed() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn attempts_are_counted_by_subscription_type_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    let mut ids = Vec::new();
+    for url in [receiver.url("/"), "http://127.0.0.1:9/".to_owned()] {
+        let request = json!({"subscription": {"url": url, "events": ["order.*"]}});
+        let created = call(&server, "SubscriptionService/CreateSubscription", &request).await;
+        ids.push(created.unwrap()["id"].clone());
+    }
+    for event_type in ["order.created", "order.shipped", "order.shipped"] {
+        let event = json!({"event": {"type": event_type, "json": {}}});
+        let published = call(&server, "EventService/PublishEvent", &event).await;
+        published.unwrap();
+    }
+    let stats = async |request: Value| {
+        let answer = call(&server, "DeliveryService/GetDeliveryStats", &request);
+        answer.await.unwrap()["stats"].take()
+    };
+    let by_subscription = json!({"groupBy": ["DELIVERY_STATS_DIMENSION_SUBSCRIPTION"]});
+    let found = eventually("all first attempts to be counted", async || {
+        let found = stats(by_subscription.clone()).await;
+        let done = found[0]["succeeded"] == "3" && found[1]["attempts"] == "3";
+        done.then_some(found)
+    })
+    .await;
+    assert_eq!(
+        (&found[0]["subscriptionId"], &found[1]["subscriptionId"]),
+        (&ids[0], &ids[1])
+    );
+    assert_eq!(found[0]["successRate"], 1.0);
+    assert!(found[0]["attemptDuration"]["p99"].is_string(), "{found}");
+    assert!(found[0]["deliveryDuration"]["p50"].is_string(), "{found}");
+    assert_eq!(
+        (&found[1]["failed"], &found[1]["successRate"]),
+        (&json!("3"), &Value::Null)
+    );
+    assert_eq!(found[1]["deliveryDuration"], Value::Null);
+
+    let by_type = json!({
+        "subscriptionId": ids[0],
+        "groupBy": ["DELIVERY_STATS_DIMENSION_EVENT_TYPE"],
+        "bucket": "604800s",
+    });
+    let found = stats(by_type).await;
+    let counts = found.as_array().unwrap().iter();
+    let counts: Vec<_> = counts
+        .map(|one| (&one["eventType"], &one["attempts"]))
+        .collect();
+    let [created, shipped, one, two] =
+        ["order.created", "order.shipped", "1", "2"].map(Value::from);
+    assert_eq!(counts, [(&created, &one), (&shipped, &two)]);
+    assert!(found[0]["startTime"].is_string(), "{found}");
+    server.stop().await;
+}
+
 /// Bad requests for every method, each with the fields its error has to name.
 const BAD_REQUESTS: &str = include_str!("../data/bad-requests.json");
 

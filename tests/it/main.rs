@@ -22,6 +22,7 @@ mod grpc_subscriptions;
 mod grpcurl;
 mod lifecycle;
 mod memory;
+mod operational;
 mod order;
 mod powercut;
 mod readme;

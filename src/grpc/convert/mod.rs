@@ -11,6 +11,7 @@ mod json;
 pub(super) mod replay;
 mod retry_policy;
 mod spec;
+pub(super) mod stats;
 pub(super) mod subscription;
 pub(super) mod tail;
 #[cfg(test)]

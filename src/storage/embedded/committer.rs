@@ -20,6 +20,7 @@ use super::{
     rest, retain,
     rewrite::Rewrite,
     state::State,
+    stats,
     write::{CancelPending, Reply, Write},
 };
 use crate::{
@@ -158,15 +159,20 @@ impl Committer {
         let mut written = group.finish();
         self.check_health()?;
         written.batches.retain(|_, batch| !batch.is_empty());
+        let state = Arc::clone(&self.state);
         let mut batches = Vec::new();
         // A new day puts others to rest, so none is woken before all are there.
         for day in written.batches.keys() {
             self.prepared(self.create(*day))?;
         }
         for (day, mut batch) in written.batches {
-            let partition = self.prepare(day, batch.size())?;
+            let partition = self.prepared(self.wake(day))?;
             let tally = written.tallies.remove(&day).unwrap_or_default();
             self.prepared(tally.add(&*partition, &mut batch))?;
+            let counted = written.counted.remove(&day).unwrap_or_default();
+            self.prepared(stats::add(&counted, &*partition, &mut batch))?;
+            // If the disk is full, nothing is written and the store goes on.
+            self.prepared(state.claim(&*partition, batch.size()))?;
             batches.push((day, partition, batch));
         }
         for (day, partition, batch) in batches {
@@ -176,7 +182,6 @@ impl Committer {
                 .map_err(|error| self.fail(&from_kv(error)))?;
             self.write_anew(twice);
         }
-        let state = &self.state;
         if let Some((last, _)) = written.attempts.last() {
             self.last_position = *last;
             state.tail.extend(&written.attempts);
@@ -196,15 +201,6 @@ impl Committer {
         }
         state.announced.store(self.commit.0, Ordering::Release);
         Ok(())
-    }
-
-    /// The partition of a day that is to be written, with room for that. If
-    /// the disk is full, nothing is written and the store goes on.
-    fn prepare(&self, day: Day, bytes: u64) -> Result<Arc<dyn Partition>> {
-        self.prepared(self.wake(day).and_then(|partition| {
-            self.state.claim(&*partition, bytes)?;
-            Ok(partition)
-        }))
     }
 
     fn prepared<T>(&self, prepared: Result<T>) -> Result<T> {

@@ -9,7 +9,9 @@ use super::{
     store::Store, write::Write,
 };
 use crate::{
-    domain::{DeliveryId, Erasure, EventId, SubscriptionId, TenantId, TimeRange, Timestamp},
+    domain::{
+        Attempt, DeliveryId, Erasure, EventId, SubscriptionId, TenantId, TimeRange, Timestamp,
+    },
     storage::{RemovedEvents, Result},
 };
 
@@ -66,9 +68,10 @@ impl Committer {
                 Some((batch, attempts)) => {
                     let day = Day::of_event(*id);
                     group.batch(day).append(batch);
-                    let tally = group.tally(day);
-                    tally.events -= 1;
-                    tally.attempts -= attempts;
+                    group.tally(day).events -= 1;
+                    for attempt in &attempts {
+                        group.count(attempt, -1);
+                    }
                     days.insert(day);
                     removed.events += 1;
                 }
@@ -82,14 +85,15 @@ impl Committer {
     }
 }
 
-/// What removes all rows of an event, and how many attempts these are; `None` if one of its deliveries is due.
-fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<(Batch, i64)>> {
+/// What removes all rows of an event, and its attempts; `None` if one of its
+/// deliveries is due.
+fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<(Batch, Vec<Attempt>)>> {
     let event = &row.event;
     let mut batch = Batch::default();
     let Some(partition) = group.state().days.get(Day::of_event(event.id))? else {
-        return Ok(Some((batch, 0)));
+        return Ok(Some((batch, Vec::new())));
     };
-    let mut attempts = 0;
+    let mut attempts = Vec::new();
     let of_event: Vec<(DeliveryId, SubscriptionId)> =
         event.id.deliveries(&row.subscriptions).collect();
     for (id, subscription) in of_event {
@@ -100,8 +104,9 @@ fn without(group: &Group<'_>, row: &EventRow) -> Result<Option<(Batch, i64)>> {
             return Ok(None);
         }
         for position in &delivery.attempts {
+            // One that does not read is found by a check.
+            attempts.extend(group.state().attempt(Day::of_delivery(id), *position));
             piece::remove(&*partition, &mut batch, key::attempt(*position))?;
-            attempts += 1;
         }
         batch.remove(key::delivery(subscription, id));
     }

@@ -25,6 +25,7 @@ use crate::{
         Accepted, AttemptRecord, DeliveryChange, DueKey, Error, Hint, LogPosition, Rescheduled,
         Resource, Result,
         idempotency::{self, Keyed, REMEMBERED},
+        stats::Counted,
     },
 };
 
@@ -38,6 +39,7 @@ pub(super) struct Group<'a> {
     last_position: LogPosition,
     batches: BTreeMap<Day, Batch>,
     tallies: BTreeMap<Day, Tally>,
+    counted: BTreeMap<Day, Counted>,
     deliveries: HashMap<DeliveryId, DeliveryRow>,
     idempotency: HashMap<Vec<u8>, IdempotencyRow>,
     hint: Hint,
@@ -49,6 +51,7 @@ pub(super) struct Written {
     pub(super) batches: BTreeMap<Day, Batch>,
     /// What is new in each day.
     pub(super) tallies: BTreeMap<Day, Tally>,
+    pub(super) counted: BTreeMap<Day, Counted>,
     pub(super) hint: Hint,
     pub(super) attempts: Vec<(LogPosition, Arc<Attempt>)>,
 }
@@ -62,6 +65,7 @@ impl<'a> Group<'a> {
             last_position,
             batches: BTreeMap::new(),
             tallies: BTreeMap::new(),
+            counted: BTreeMap::new(),
             deliveries: HashMap::new(),
             idempotency: HashMap::new(),
             hint: Hint::default(),
@@ -78,6 +82,7 @@ impl<'a> Group<'a> {
         Written {
             batches: self.batches,
             tallies: self.tallies,
+            counted: self.counted,
             hint: self.hint,
             attempts: self.attempts,
         }
@@ -186,7 +191,7 @@ impl<'a> Group<'a> {
         row.attempts.push(position);
         let batch = self.batches.entry(Day::of_delivery(id)).or_default();
         piece::put(batch, key::attempt(position), &write_attempt(&attempt));
-        self.tally(Day::of_delivery(id)).attempts += 1;
+        self.count(&attempt, 1);
         self.attempts.push((position, Arc::new(attempt)));
         self.put_delivery(before.due, row);
     }
@@ -282,6 +287,13 @@ impl<'a> Group<'a> {
     /// What is counted of a day.
     pub(super) fn tally(&mut self, day: Day) -> &mut Tally {
         self.tallies.entry(day).or_default()
+    }
+
+    /// Counts an attempt, or one less if `by` is -1.
+    pub(super) fn count(&mut self, attempt: &Attempt, by: i64) {
+        let day = Day::of_delivery(attempt.delivery_id);
+        self.tally(day).attempts += by;
+        self.counted.entry(day).or_default().count(attempt, by);
     }
 
     /// A delivery as this group leaves it.

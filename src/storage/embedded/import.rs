@@ -166,7 +166,7 @@ impl Importing<'_> {
         let id = attempt.delivery_id;
         let (day, key) = (Day::of_delivery(id), key::attempt(position));
         if self.is_new(day, &key)? {
-            self.group.tally(day).attempts += 1;
+            self.group.count(attempt, 1);
         }
         piece::put(self.group.batch(day), key, &row);
         self.last = self.last.max(position);

@@ -16,6 +16,7 @@
 //! | `P` key number | a further piece of a long value |
 //! | `N` | how many events and attempts were written |
 //! | `K` | how many batches were written |
+//! | `T` tenant 0 subscription time type | counts of attempts that began in the five minutes from then |
 //!
 //! In the catalog:
 //!
@@ -33,6 +34,7 @@
 //! | `C` | how far a copy into the store has come, until it is finished |
 //! | `K` | how many batches were written |
 
+mod stats;
 mod tag;
 
 use std::ops::Bound;
@@ -41,6 +43,7 @@ use super::{day::Day, kv::Bounds};
 use crate::domain::{DeliveryId, EventId, ReplayId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
+pub(super) use stats::{stats, stats_key_of, stats_of, stats_skip};
 pub(super) use tag::{Tag, tag_of};
 
 const ID: usize = 16;

@@ -114,9 +114,9 @@ impl Log for Store {
     /// copied from an engine that numbers them otherwise.
     async fn position_before(&self, time: Timestamp) -> Result<LogPosition> {
         if self.state.untimed.lock().reach(time) {
-            return self.read(move |state| state.untimed_before(time)).await;
+            return self.read(move |state| state.position_before(time)).await;
         }
-        Ok(LogPosition(time.as_micros().saturating_sub(1)))
+        self.state.position_before(time)
     }
 
     fn log_end(&self) -> watch::Receiver<LogPosition> {
@@ -125,6 +125,13 @@ impl Log for Store {
 }
 
 impl State {
+    pub(super) fn position_before(&self, time: Timestamp) -> Result<LogPosition> {
+        if self.untimed.lock().reach(time) {
+            return self.untimed_before(time);
+        }
+        Ok(LogPosition(time.as_micros().saturating_sub(1)))
+    }
+
     /// Reads the log from the partitions, each a piece of it.
     fn read_log(
         &self,

@@ -38,6 +38,7 @@ mod rewrite;
 mod room;
 mod sled;
 mod state;
+mod stats;
 mod store;
 mod tail;
 mod tally;

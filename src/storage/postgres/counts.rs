@@ -86,7 +86,7 @@ async fn of_day(transaction: &Transaction<'_>, day: Day) -> Result<DayCounts> {
     );
     let sizes = tables.map(|table| format!("pg_total_relation_size('{table}')"));
     let sql = format!(
-        "SELECT {}, {}, {erased}",
+        "SELECT {}, {erased}, {}",
         counts.join(", "),
         sizes.join(" + ")
     );
@@ -100,7 +100,7 @@ async fn of_day(transaction: &Transaction<'_>, day: Day) -> Result<DayCounts> {
         due: 0,
         attempts: number(2),
         idempotency_keys: number(3),
-        bytes: number(4),
+        bytes: number(6),
         at_rest: false,
     })
 }

@@ -1,5 +1,5 @@
-//! Partitions by day: a table of events, deliveries, attempts and idempotency
-//! keys for each. Hot statements name the day's tables themselves, which spares
+//! Partitions by day: a table of events, deliveries, attempts, idempotency keys
+//! and counts for each. Hot statements name the day's tables themselves, which spares
 //! them the look at all the others.
 
 use std::collections::BTreeSet;
@@ -18,11 +18,12 @@ use crate::{
 
 /// The tables that have a partition for each day, and how full their pages are
 /// made: a delivery changes in place if there is room for it.
-pub(super) const TABLES: [(&str, u32); 4] = [
+pub(super) const TABLES: [(&str, u32); 5] = [
     ("event", 100),
     ("delivery", 60),
     ("attempt", 100),
     ("idempotency", 100),
+    ("stats", 60),
 ];
 
 /// The class of the advisory locks under which partitions come and go.
@@ -104,12 +105,16 @@ pub(super) fn first_id(time: Timestamp) -> Uuid {
 /// Made aside and attached, since that waits for nobody who reads or writes
 /// other days.
 async fn create(client: &mut Connection, day: Day) -> Result<()> {
-    let (first, end) = (first_id(day.start()), first_id(day.next().start()));
     let made = TABLES.map(|(table, fillfactor)| {
         let name = name(table, day);
+        let bound = |day: Day| match table {
+            "stats" => day.number().to_string(),
+            _ => format!("'{}'", first_id(day.start())),
+        };
+        let (first, end) = (bound(day), bound(day.next()));
         format!(
             "CREATE TABLE {name} (LIKE {table} INCLUDING ALL) WITH (fillfactor = {fillfactor});
-             ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}');"
+             ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end});"
         )
     });
     let transaction = client.transaction().await.map_err(from_pg)?;

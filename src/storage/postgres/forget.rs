@@ -12,6 +12,7 @@ use super::{
     error::{from_pg, is_no_table},
     row::from_event,
     state::State,
+    stats,
 };
 use crate::{
     domain::{Erasure, EventId, TenantId, TimeRange, Timestamp},
@@ -63,7 +64,7 @@ async fn forget(
     tenant: &TenantId,
     events: &[EventId],
 ) -> Result<RemovedEvents> {
-    let [event, delivery, attempt, idempotency] =
+    let [event, delivery, attempt, idempotency, _] =
         days::TABLES.map(|(table, _)| days::name(table, day));
     let transaction = client.transaction().await.map_err(from_pg)?;
     let ids: Vec<Uuid> = events.iter().copied().map(from_event).collect();
@@ -90,15 +91,13 @@ async fn forget(
     let deliveries = rows.iter().filter(|row| !kept.contains(&row.get("event")));
     let deliveries: Vec<Uuid> = deliveries.map(|row| row.get("id")).collect();
     let gone: Vec<Uuid> = ids.into_iter().filter(|id| !kept.contains(id)).collect();
-    for (table, column, ids) in [
-        (&attempt, "delivery", &deliveries),
-        (&delivery, "id", &deliveries),
-    ] {
-        let sql = format!("DELETE FROM {table} WHERE {column} = ANY($1)");
-        let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
-        let deleted = transaction.execute(&statement, &[ids]).await;
-        deleted.map_err(from_pg)?;
-    }
+    let sql = format!("DELETE FROM {attempt} WHERE delivery = ANY($1) RETURNING content");
+    let counted = stats::counted(&transaction, &sql, &deliveries, -1).await?;
+    stats::add(&transaction, day, &counted).await?;
+    let sql = format!("DELETE FROM {delivery} WHERE id = ANY($1)");
+    let statement = transaction.prepare_cached(&sql).await.map_err(from_pg)?;
+    let deleted = transaction.execute(&statement, &[&deliveries]).await;
+    deleted.map_err(from_pg)?;
     let mut removed = RemovedEvents {
         events: 0,
         kept: kept.len() as u64,

@@ -10,6 +10,7 @@ use super::{
     import_rows::{DayRows, Rows},
     row::from_time,
     state::State,
+    stats,
     tail::from_position,
 };
 use crate::storage::{Copying, LogPosition, Result, Stored, day::Day, row::write_copying};
@@ -158,9 +159,11 @@ async fn attempts(transaction: &Transaction<'_>, day: Day, rows: &DayRows<'_>) -
     let attempt = days::name("attempt", day);
     let leave = format!(
         "DELETE FROM {attempt} a USING unnest($1::bigint[]) AS n (position)
-         WHERE a.position = n.position"
+         WHERE a.position = n.position RETURNING a.content"
     );
-    run(transaction, &leave, &[&rows.positions()]).await?;
+    let mut counted = stats::counted(transaction, &leave, &rows.positions(), -1).await?;
+    rows.count(&mut counted);
+    stats::add(transaction, day, &counted).await?;
     let put = format!(
         "INSERT INTO {attempt} (position, delivery, id, recorded, next_attempt_time, content)
          SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[],

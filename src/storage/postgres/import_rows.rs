@@ -23,6 +23,7 @@ use crate::{
             EventRow, INLINE, IdempotencyRow, code, write_attempt, write_replay, write_request,
             write_subscription,
         },
+        stats::Counted,
     },
 };
 
@@ -232,6 +233,13 @@ impl DayRows<'_> {
             column(all().map(|(_, attempt)| attempt.next_attempt_time.map(from_time))),
             column(all().map(|(_, attempt)| write_attempt(attempt))),
         ])
+    }
+
+    /// Counts the attempts.
+    pub(super) fn count(&self, counted: &mut Counted) {
+        for (_, attempt) in self.attempts.values() {
+            counted.count(attempt, 1);
+        }
     }
 
     pub(super) fn positions(&self) -> Vec<i64> {

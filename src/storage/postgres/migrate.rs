@@ -40,6 +40,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0004_order",
         sql: include_str!("migrations/0004_order.sql"),
     },
+    Migration {
+        name: "0006_stats",
+        sql: include_str!("migrations/0006_stats.sql"),
+    },
 ];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.

@@ -39,6 +39,7 @@ mod retain;
 mod row;
 mod scan;
 mod state;
+mod stats;
 mod store;
 mod tail;
 mod transfer;

@@ -221,8 +221,9 @@ async fn start(
     }
     let (recording, records) = group::intake(record::GROUP);
     let records = Arc::new(records);
-    for _ in 0..record::WRITERS {
-        tasks.spawn(record::write(Arc::clone(state), Arc::clone(&records)));
+    for number in 0..record::WRITERS {
+        let writer = record::write(Arc::clone(state), Arc::clone(&records), number);
+        tasks.spawn(writer);
     }
     let (loading, loads) = group::intake(load::GROUP);
     let loads = Arc::new(loads);

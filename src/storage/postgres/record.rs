@@ -25,11 +25,12 @@ use super::{
     group::{Intake, Reply},
     record_rows::Rows,
     state::State,
+    stats::ON_CONFLICT,
 };
 use crate::storage::{AttemptRecord, Error, Result, day::Day};
 
 /// Writers, each with a group of its own.
-pub(super) const WRITERS: usize = 2;
+pub(super) const WRITERS: i16 = 2;
 /// Most attempts of a group; below 1,024, since positions number them within a
 /// transaction.
 pub(super) const GROUP: usize = 256;
@@ -43,8 +44,9 @@ pub(super) struct Recording {
     pub(super) reply: Reply<()>,
 }
 
-/// Writes groups until nobody can hand in any more.
-pub(super) async fn write(state: Arc<State>, intake: Arc<Intake<Recording>>) {
+/// Writes groups until nobody can hand in any more. The number tells this writer
+/// from the others.
+pub(super) async fn write(state: Arc<State>, intake: Arc<Intake<Recording>>, writer: i16) {
     while let Some(group) = intake.gather(|call| call.records.len()).await {
         let (own, foreign): (Vec<_>, Vec<_>) = group.into_iter().partition(|call| {
             let mut records = call.records.iter();
@@ -54,7 +56,7 @@ pub(super) async fn write(state: Arc<State>, intake: Arc<Intake<Recording>>) {
             end(&state, &call.records);
             let _ = call.reply.send(Err(Error::LeaseLost));
         }
-        let outcome = write_group(&state, &own).await;
+        let outcome = write_group(&state, &own, writer).await;
         for call in own {
             end(&state, &call.records);
             let _ = call.reply.send(match &outcome {
@@ -71,11 +73,11 @@ fn end(state: &State, records: &[AttemptRecord]) {
     state.ownership.end(deliveries);
 }
 
-async fn write_group(state: &State, calls: &[Recording]) -> Result<()> {
+async fn write_group(state: &State, calls: &[Recording], writer: i16) -> Result<()> {
     let member = state.ownership.member();
     let records = calls.iter().flat_map(|call| &call.records);
     for (day, records) in statements(records) {
-        let rows = Rows::of(&records, state.clock.now());
+        let rows = Rows::of(&records, state.clock.now(), writer);
         let mut repeated = false;
         loop {
             match write_rows(state, day, member, &rows, repeated).await {
@@ -204,15 +206,17 @@ async fn put(
 /// an attempt whose revision is no longer the delivery's is counted and does
 /// not decide. Such ones are left unless late ones are wanted.
 fn statement(day: Day) -> String {
-    let (delivery, attempt) = (name("delivery", day), name("attempt", day));
+    let [delivery, attempt, stats] = ["delivery", "attempt", "stats"].map(|table| name(table, day));
+    let number = day.number();
     format!(
         "WITH held AS MATERIALIZED (
              SELECT id FROM member WHERE id = $1 FOR KEY SHARE
          ), r AS MATERIALIZED (
              SELECT * FROM unnest($3::uuid[], $4::integer[], $5::bigint[], $6::smallint[],
                  $7::bigint[], $8::smallint[], $9::integer[], $10::bigint[], $11::uuid[],
-                 $12::bytea[]) WITH ORDINALITY
-                 AS r (delivery, revision, was, state, due, error, status, now, id, content, n)
+                 $12::bytea[], $15::bigint[], $16::smallint[], $17::smallint[]) WITH ORDINALITY
+                 AS r (delivery, revision, was, state, due, error, status, now, id, content,
+                     start, took, lasted, n)
          ), moved AS (
              UPDATE {delivery} d SET
                  attempt_count = d.attempt_count + 1,
@@ -225,10 +229,10 @@ fn statement(day: Day) -> String {
                  response_status = r.status,
                  update_time = greatest(d.update_time, r.now)
              FROM r, held
-             WHERE d.id = r.delivery AND (d.revision = r.revision OR $14) AND NOT ($2 AND EXISTS (
+             WHERE d.id = r.delivery AND (d.revision = r.revision OR $18) AND NOT ($2 AND EXISTS (
                  SELECT FROM {attempt} a WHERE a.delivery = r.delivery AND a.id = r.id))
              RETURNING d.id AS delivery, d.subscription, d.due, d.revision - 1 = r.revision AS decides,
-                 r.was, r.id, r.content, r.n
+                 d.tenant, d.event_type, r.was, r.id, r.content, r.start, r.took, r.lasted, r.n
          ), gone AS (
              DELETE FROM ready q USING moved m
              WHERE m.decides AND m.due IS DISTINCT FROM m.was
@@ -242,6 +246,15 @@ fn statement(day: Day) -> String {
              SELECT (SELECT base FROM log) + (pg_current_xact_id()::text::bigint << 10) + m.n,
                  m.delivery, m.id, $13, m.due, m.content
              FROM moved m
+         ), counted AS (
+             INSERT INTO {stats} AS s
+                 (day, tenant, subscription, start, event_type, slot, writer, count)
+             SELECT {number}, m.tenant, m.subscription, m.start, m.event_type, v.slot, $14, count(*)
+             FROM moved m CROSS JOIN LATERAL (VALUES (m.took), (m.lasted)) AS v (slot)
+             WHERE v.slot IS NOT NULL
+             GROUP BY m.tenant, m.subscription, m.start, m.event_type, v.slot
+             ORDER BY m.tenant, m.subscription, m.start, m.event_type, v.slot
+             {ON_CONFLICT}
          )
          SELECT EXISTS (SELECT FROM held) AS held,
              ARRAY(SELECT r.n FROM r WHERE r.n NOT IN (SELECT m.n FROM moved m)) AS left"

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::row::{from_count, from_delivery, from_time};
+use super::{
+    row::{from_count, from_delivery, from_time},
+    stats::from_slot,
+};
 use crate::{
-    domain::Timestamp,
+    domain::{Counts, StatsKey, Timestamp},
     storage::{
         AttemptRecord,
         row::{code, read_attempt, write_attempt},
@@ -27,14 +30,20 @@ pub(super) struct Rows {
     now: Vec<i64>,
     id: Vec<Uuid>,
     content: Vec<Vec<u8>>,
+    /// What they are counted under and in.
+    start: Vec<i64>,
+    took: Vec<i16>,
+    lasted: Vec<Option<i16>>,
     recorded: i64,
+    writer: i16,
 }
 
 impl Rows {
-    /// The results, recorded at a time.
-    pub(super) fn of(records: &[&AttemptRecord], recorded: Timestamp) -> Self {
+    /// The results, recorded at a time by one of the writers.
+    pub(super) fn of(records: &[&AttemptRecord], recorded: Timestamp, writer: i16) -> Self {
         let mut rows = Self {
             recorded: from_time(recorded),
+            writer,
             ..Self::default()
         };
         for record in records {
@@ -57,6 +66,10 @@ impl Rows {
         self.now.push(from_time(record.now));
         self.id.push(Uuid::from_bytes(attempt.id.to_bytes()));
         self.content.push(write_attempt(attempt));
+        let (took, lasted) = Counts::slots(attempt);
+        self.start.push(from_time(StatsKey::of(attempt).start));
+        self.took.push(from_slot(took));
+        self.lasted.push(lasted.map(from_slot));
     }
 
     /// The deliveries that were attempted.
@@ -77,7 +90,11 @@ impl Rows {
             now: pick(&self.now, places),
             id: pick(&self.id, places),
             content: pick(&self.content, places),
+            start: pick(&self.start, places),
+            took: pick(&self.took, places),
+            lasted: pick(&self.lasted, places),
             recorded: self.recorded,
+            writer: self.writer,
         }
     }
 
@@ -97,7 +114,7 @@ impl Rows {
         member: &'a Uuid,
         repeated: &'a bool,
         late: &'a bool,
-    ) -> [&'a (dyn ToSql + Sync); 14] {
+    ) -> [&'a (dyn ToSql + Sync); 18] {
         [
             member,
             repeated,
@@ -112,6 +129,10 @@ impl Rows {
             &self.id,
             &self.content,
             &self.recorded,
+            &self.writer,
+            &self.start,
+            &self.took,
+            &self.lasted,
             late,
         ]
     }

@@ -170,8 +170,9 @@ async fn is_due(client: &impl GenericClient, day: Day) -> Result<bool> {
 
 /// How many bytes a day takes.
 async fn size(transaction: &Transaction<'_>, day: Day) -> Result<u64> {
-    let tables = ["event", "delivery", "attempt", "idempotency"];
-    let tables = tables.map(|table| days::name(table, day)).to_vec();
+    let tables = days::TABLES
+        .map(|(table, _)| days::name(table, day))
+        .to_vec();
     let row = transaction
         .query_one(
             "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest($1::text[]) name",

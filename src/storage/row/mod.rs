@@ -8,6 +8,7 @@ mod delivery;
 mod event;
 mod idempotency;
 mod replay;
+mod stats;
 mod subscription;
 
 #[cfg(test)]
@@ -19,4 +20,5 @@ pub(super) use delivery::DeliveryRow;
 pub(super) use event::{EventRow, INLINE};
 pub(super) use idempotency::IdempotencyRow;
 pub(super) use replay::{read_replay, write_replay};
+pub(super) use stats::{read_counts, write_counts};
 pub(super) use subscription::{read_request, read_subscription, write_request, write_subscription};

@@ -278,3 +278,16 @@ proptest! {
         prop_assert!(read_attempt(&row[..row.len() - cut]).is_err());
     }
 }
+
+#[test]
+fn counts_keep_their_bytes() {
+    let mut counts = crate::domain::Counts::default();
+    counts.add(40, 1);
+    counts.add(41, 200);
+    counts.add(600, 3);
+    let row = write_counts(&counts);
+    assert_eq!(hex(&row), "01280101c801af0403");
+    assert_eq!(read_counts(&row), Ok(counts));
+    assert!(read_counts(&row[..row.len() - 1]).is_err());
+    assert!(read_counts(&unhex("01ffff0301ffff0301")).is_err());
+}

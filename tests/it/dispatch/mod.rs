@@ -1,5 +1,6 @@
 //! The dispatcher as a whole, over the embedded store and real sockets.
 
+mod failing;
 #[cfg(test)]
 mod support;
 

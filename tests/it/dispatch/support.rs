@@ -82,6 +82,15 @@ impl House {
     }
 
     pub(super) async fn subscribe(&self, url: String, delays: &[u64]) -> Arc<Subscription> {
+        self.create(url, delays, self.clock.now()).await
+    }
+
+    /// Subscribes without retries, as if so long ago.
+    pub(super) async fn subscribe_before(&self, url: String, ago: Duration) -> Arc<Subscription> {
+        self.create(url, &[], self.clock.now().before(ago)).await
+    }
+
+    async fn create(&self, url: String, delays: &[u64], now: Timestamp) -> Arc<Subscription> {
         let patterns = EventPatterns::new(vec!["*".parse().unwrap()]).unwrap();
         let delays = delays.iter().map(|ms| Duration::from_millis(*ms)).collect();
         let retry_policy = RetryPolicy::new(Schedule::Delays(delays), None, None).unwrap();
@@ -89,7 +98,6 @@ impl House {
             retry_policy,
             ..SubscriptionSpec::new(url.parse().unwrap(), patterns)
         };
-        let now = self.clock.now();
         let subscription = Subscription::new(
             SubscriptionId::new(now, self.random.bits()),
             TenantId::default(),

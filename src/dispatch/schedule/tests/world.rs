@@ -14,6 +14,7 @@ pub(super) const SETTINGS: Settings = Settings {
     window: 20,
     max_waiting: 48,
     max_waiting_bytes: 0,
+    disable_after: None,
 };
 
 /// The subscription that is ordered, by one of so many keys.

@@ -15,9 +15,10 @@ use crate::{
             key::{self, Tag},
             kv::{Order, Partition, Step},
             piece, rest,
-            row::{DeliveryRow, EventRow, IdempotencyRow, read_attempt},
+            row::{DeliveryRow, EventRow, IdempotencyRow, read_attempt, read_counts},
             tally::Tally,
         },
+        stats::Counted,
     },
 };
 
@@ -30,6 +31,9 @@ pub(super) struct DayAudit<'a> {
     /// Rows that others name and that are there.
     named: Named,
     bodies: u64,
+    /// What is counted of attempts, and what there is of them.
+    counted: Counted,
+    attempts: Counted,
 }
 
 /// How many rows of a kind a key leads to.
@@ -54,6 +58,8 @@ impl<'a> DayAudit<'a> {
             report,
             named: Named::default(),
             bodies: 0,
+            counted: Counted::default(),
+            attempts: Counted::default(),
         }
     }
 
@@ -82,6 +88,9 @@ impl<'a> DayAudit<'a> {
         }
         self.tally(before)?;
         self.reach(before);
+        if let Some(what) = self.counted.difference(&self.attempts) {
+            self.find(what);
+        }
         if let Some(noted) = self.notes.resting.get(&self.day) {
             let last = rest::last_attempt(partition)?;
             if last != *noted {
@@ -157,6 +166,11 @@ impl<'a> DayAudit<'a> {
             // What they count is held to the rest at the end, and to the file
             // beside it when the partition is opened.
             Tag::Tally | Tag::Commits => Some(()),
+            Tag::Stats => {
+                let (tenant, key) = key::stats_key_of(key)?;
+                self.counted.merge(tenant, key, &read_counts(first).ok()?);
+                Some(())
+            }
             Tag::Piece => piece::has_owner(self.partition, key).ok()?.then_some(()),
             _ => None,
         }
@@ -281,6 +295,7 @@ impl<'a> DayAudit<'a> {
         let position = key::position_of(key)?;
         let row = piece::join(self.partition, key, first).ok()?;
         let attempt = read_attempt(&row).ok()?;
+        self.attempts.count(&attempt, 1);
         let id = attempt.delivery_id;
         match self.delivery_row(attempt.subscription_id, id) {
             Ok(None) => self.find(format!(

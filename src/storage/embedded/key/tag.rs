@@ -14,6 +14,7 @@ pub(in super::super) enum Tag {
     Piece = b'P',
     Tally = b'N',
     Commits = b'K',
+    Stats = b'T',
     Subscription = b'S',
     Request = b'R',
     Replay = b'Y',
@@ -28,7 +29,7 @@ pub(in super::super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 20] = [
+    const TAGS: [Tag; 21] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -39,6 +40,7 @@ pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Piece,
         Tag::Tally,
         Tag::Commits,
+        Tag::Stats,
         Tag::Subscription,
         Tag::Request,
         Tag::Replay,

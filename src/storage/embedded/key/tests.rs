@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::StatsKey;
 
 fn text(key: &[u8]) -> String {
     key.escape_ascii().to_string()
@@ -13,6 +14,11 @@ fn keys_keep_their_bytes() {
         delivery_id: DeliveryId::from_bytes(id),
     };
     let sub = SubscriptionId::from_bytes(*b"ABCDEFGHIJKLMNOP");
+    let counted = StatsKey {
+        subscription_id: sub,
+        start: Timestamp::from_secs(300),
+        event_type: "order.shipped".parse().unwrap(),
+    };
     let cases = [
         (
             event(&tenant, EventId::from_bytes(id)),
@@ -39,6 +45,10 @@ fn keys_keep_their_bytes() {
         (piece(b"Bx", 2), r"PBx\x00\x00\x00\x02"),
         (tally(), "N"),
         (commits(), "K"),
+        (
+            stats(&tenant, &counted),
+            r"Tdefault\x00ABCDEFGHIJKLMNOP\x00\x00\x00\x00\x11\xe1\xa3\x00order.shipped",
+        ),
         (subscription(&tenant, sub), r"Sdefault\x00ABCDEFGHIJKLMNOP"),
         (request(&tenant, "id"), r"Rdefault\x00id"),
         (
@@ -65,6 +75,8 @@ fn keys_keep_their_bytes() {
     let id = DeliveryId::from_bytes(id);
     assert_eq!(ordered_of(&order(sub, "key", id)), Some((sub, "key", id)));
     assert_eq!(piece_of(&piece(b"Bx", 2)), Some((b"Bx".as_slice(), 2)));
+    let of_stats = stats(&tenant, &counted);
+    assert_eq!(stats_key_of(&of_stats), Some((tenant.clone(), counted)));
     let key = idempotency(&tenant, "a\0b");
     assert_eq!(named_of(&key), Some((tenant, b"a\0b".as_slice())));
 }

@@ -18,7 +18,7 @@ use super::{
     support::*,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, DeliveryState, Event},
+    domain::{Delivery, DeliveryId, DeliveryState, Event, StatsKey},
     storage::{Checked, DueKey, Finding, LogPosition},
 };
 
@@ -110,6 +110,14 @@ async fn found_after(write: impl FnOnce(&dyn Partition, &mut Batch)) -> Vec<Stri
 fn delivery(day: &dyn Partition, number: u128, id: DeliveryId) -> DeliveryRow {
     let row = day.get(&key::delivery(sub(number), id)).unwrap().unwrap();
     DeliveryRow::read(sub(number), id, &row).unwrap()
+}
+
+/// What is found if the attempt and its count do not agree.
+fn miscounted() -> String {
+    format!(
+        "attempts of order.shipped for {} from {NOON} are not counted as there are",
+        sub(1)
+    )
 }
 
 fn put(batch: &mut Batch, row: &DeliveryRow) {
@@ -246,6 +254,7 @@ async fn attempts_and_their_deliveries_have_to_agree() {
             format!("delivery {id} has lost its attempt at {at}"),
             format!("has lost the attempt at {at}, and perhaps more"),
             "holds 0 attempts, and 1 were written".to_owned(),
+            miscounted(),
         ]
     );
 
@@ -278,7 +287,27 @@ async fn attempts_and_their_deliveries_have_to_agree() {
     let found = found_after(|_, batch| batch.put(key::attempt(position), vec![0, 9]));
     let row = key::attempt(position);
     let row = format!("row {} makes no sense", row.escape_ascii());
-    assert_eq!(found.await, [row]);
+    assert_eq!(found.await, [row, miscounted()]);
+}
+
+#[tokio::test]
+async fn what_is_counted_has_to_be_what_there_is() {
+    let counted = StatsKey::of(&attempt(done(), 1));
+    let key = key::stats(tenant(), &counted);
+    let found = found_after(|_, batch| batch.remove(key.clone()));
+    assert_eq!(found.await, [miscounted()]);
+    let found = found_after(|day, batch| {
+        let row = day.get(&key).unwrap().unwrap();
+        let other = StatsKey {
+            start: NOON.after(StatsKey::SPAN),
+            ..counted.clone()
+        };
+        batch.put(key::stats(tenant(), &other), row);
+    });
+    assert_eq!(found.await.len(), 1);
+    let found = found_after(|_, batch| batch.put(key.clone(), vec![0]));
+    let malformed = format!("row {} makes no sense", key.escape_ascii());
+    assert_eq!(found.await, [malformed, miscounted()]);
 }
 
 #[tokio::test]

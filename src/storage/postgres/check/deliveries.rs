@@ -18,8 +18,10 @@ use crate::{
             error::from_pg,
             row::{self, DELIVERY, from_event, to_delivery_id, to_event_id, to_tenant},
             scan::Scan,
+            stats,
         },
         row::{EventRow, read_attempt},
+        stats::Counted,
     },
 };
 
@@ -157,7 +159,7 @@ impl<'a> Deliveries<'a> {
     }
 }
 
-/// Checks the attempts of a day.
+/// Checks the attempts of a day, and what is counted of them.
 pub(super) async fn attempts(day: Day, client: &Connection, report: &mut Report) -> Result<()> {
     let (attempt, delivery) = (name("attempt", day), name("delivery", day));
     report.enter(&attempt);
@@ -169,19 +171,25 @@ pub(super) async fn attempts(day: Day, client: &Connection, report: &mut Report)
         bytes: &["a.content"],
     };
     let mut after = i64::MIN;
+    let mut counted = Counted::default();
     loop {
         let piece = scan.read(client, &[&after], PIECE).await?;
         let Some(last) = piece.rows.last() else {
-            return Ok(());
+            break;
         };
         after = last.get("position");
         for row in &piece.rows {
-            one_attempt(row, report);
+            one_attempt(row, report, &mut counted);
         }
     }
+    report.enter(&name("stats", day));
+    if let Some(what) = stats::of_day(client, day).await?.difference(&counted) {
+        report.find(what);
+    }
+    Ok(())
 }
 
-fn one_attempt(row: &Row, report: &mut Report) {
+fn one_attempt(row: &Row, report: &mut Report, counted: &mut Counted) {
     report.checked.totals.attempts += 1;
     let position: i64 = row.get("position");
     let id = to_delivery_id(row.get("delivery"));
@@ -189,6 +197,7 @@ fn one_attempt(row: &Row, report: &mut Report) {
         report.malformed(position);
         return;
     };
+    counted.count(&attempt, 1);
     let own = Uuid::from_bytes(attempt.id.to_bytes());
     if attempt.delivery_id != id || own != row.get::<_, Uuid>("id") {
         report.find(format!("the attempt at {position} stands for another one"));

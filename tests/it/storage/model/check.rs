@@ -8,6 +8,7 @@ use postrider::{
 use super::{
     super::{
         build::{every_page, sub, tenant},
+        suite::stats::counted_as_logged,
         wait::logged,
     },
     reference::{Logged, Reference},
@@ -103,6 +104,7 @@ async fn log(engine: &dyn Engine, model: &Reference) {
         .map_or_else(LogPosition::default, |(last, _)| *last);
     assert_eq!(*engine.log_end().borrow(), end);
     assert_eq!(found.len(), count);
+    counted_as_logged(engine, count).await;
     let mut found = found.iter().map(|(_, attempt)| Logged {
         delivery: attempt.delivery_id,
         next: attempt.next_attempt_time,

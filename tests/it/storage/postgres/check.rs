@@ -137,6 +137,7 @@ async fn damage_is_named_wherever_it_is() {
         ),
         "DELETE FROM shard_lease WHERE shard = 7".to_owned(),
         "INSERT INTO replay VALUES ('00000000-0000-0000-0000-000000000001', 'default', true, '\\x00')".to_owned(),
+        "DELETE FROM stats WHERE ctid = (SELECT min(ctid) FROM stats)".to_owned(),
         "DROP TABLE attempt_2024_01_16".to_owned(),
     ] {
         damage(statement).await;
@@ -166,6 +167,7 @@ async fn damage_is_named_wherever_it_is() {
     postrider.delivery_2024_01_15: delivery dlv_01hm690k80e00800000000r000 counts 1 attempts and has 2
     postrider.attempt_2024_01_15: row 11 makes no sense
     postrider.attempt_2024_01_15: the attempt at 13 has lost its delivery dlv_01hm690k80e00800000000t000
+    postrider.stats_2024_01_15: attempts of order.shipped for sub_01hm690k80e008000000000001 from 2024-01-15T10:00:00Z are not counted as there are
     postrider.ready: the queue has delivery dlv_01hm690k80e00800000000t000, which is missing
     postrider.ready: the queue has delivery dlv_01hm690k80e008000000008001, which is missing
     postrider.ready: the queue has delivery dlv_01hm690k80e00800000000c001 at 2024-01-15T10:00:00Z, when it is not due

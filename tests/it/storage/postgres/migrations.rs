@@ -7,7 +7,13 @@ use tokio::task::JoinSet;
 use crate::support::{Cluster, cluster::connect};
 
 /// The names of all migrations.
-const ALL: [&str; 4] = ["0001_store", "0002_erasure", "0003_replay", "0004_order"];
+const ALL: [&str; 5] = [
+    "0001_store",
+    "0002_erasure",
+    "0003_replay",
+    "0004_order",
+    "0006_stats",
+];
 
 /// A database without a schema, with its address as text.
 async fn bare() -> (Url, String) {
@@ -54,7 +60,7 @@ async fn a_newer_or_altered_schema_is_refused_with_a_sentence() {
         refused,
         OpenError::Newer {
             found: 99,
-            known: 4,
+            known: 5,
             ..
         }
     ));

@@ -11,6 +11,7 @@ pub mod lists;
 pub mod queue;
 pub mod replays;
 pub mod retention;
+pub mod stats;
 pub mod together;
 pub mod transfer;
 pub mod whole;
@@ -100,6 +101,15 @@ macro_rules! run_suite {
                 a_day_with_a_pending_delivery_is_kept_until_it_is_settled,
                 what_expired_of_a_tenant_goes_but_what_is_due,
                 a_reader_of_the_log_is_told_of_the_attempts_it_missed,
+            }
+            stats {
+                attempts_are_summed_by_whatever_is_asked_for,
+                a_time_range_holds_the_attempts_that_began_in_it,
+                what_is_not_recorded_is_not_counted,
+                no_more_groups_are_returned_than_are_asked_for,
+                counts_survive_a_crash_with_their_attempts,
+                counts_go_with_their_attempts,
+                a_copy_counts_the_same_however_often_it_is_made,
             }
             together {
                 many_callers_lose_nothing_and_hints_come_in_order,

@@ -104,7 +104,7 @@ pub async fn what_expired_of_a_tenant_goes_but_what_is_due(store: &mut dyn Fixtu
         assert_eq!(read.unwrap(), foreign);
         engine.event(tenant(), young, View::Full).await.unwrap();
         assert!(engine.load_work(sub(1), pending).await.unwrap().is_some());
-        let log = read_all(engine, LogPosition::default()).await;
+        let log = logged(engine, LogPosition::default(), 1).await;
         let of: Vec<_> = log
             .iter()
             .map(|(_, it)| it.delivery_id.event_id())

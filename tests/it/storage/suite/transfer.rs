@@ -25,7 +25,7 @@ const SMALL: ChunkSize = ChunkSize {
     records: 3,
     bytes: 1_000_000,
 };
-const LARGE: ChunkSize = ChunkSize {
+pub(super) const LARGE: ChunkSize = ChunkSize {
     records: 10_000,
     bytes: 10_000_000,
 };
@@ -112,7 +112,7 @@ async fn fill(engine: &dyn Engine) {
 }
 
 /// All records of an export.
-async fn export(engine: &dyn Engine, size: ChunkSize) -> Vec<Stored> {
+pub(super) async fn export(engine: &dyn Engine, size: ChunkSize) -> Vec<Stored> {
     let mut records = Vec::new();
     let mut after = None;
     loop {
