@@ -15,8 +15,9 @@ use crate::{
     config::{self, Config},
     control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
-    domain::DisableAfter,
+    domain::{DisableAfter, Guard},
     grpc::{self, Shutdown},
+    resolve,
     storage::{Engine, Health},
     telemetry,
 };
@@ -77,6 +78,12 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
+        let guard = Guard::new(config.delivery.allow.clone());
+        let asked = resolve::Settings {
+            nameservers: config.delivery.nameservers.clone(),
+            ..Default::default()
+        };
+        let resolver = resolve::Resolver::new(guard, &asked)?;
         let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
         let dispatcher = dispatch::start(
             store.clone(),
@@ -105,7 +112,7 @@ impl Server {
         ));
         let replays = control::replay(store.clone(), clock.clone(), draining.clone());
         let replays = tokio::spawn(replays);
-        let control = Arc::new(Control::new(store.clone(), clock, random, limits));
+        let control = Arc::new(Control::new(store.clone(), clock, random, resolver, limits));
         let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
         let telling = tokio::spawn(telling);
 

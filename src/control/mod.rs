@@ -10,6 +10,7 @@ mod list;
 mod operational;
 mod patch;
 mod publish;
+mod reach;
 mod replayer;
 mod replays;
 mod routing;
@@ -36,6 +37,7 @@ pub use self::{
 pub use crate::storage::{Accepted, Erased, EventFilter, Resource, View};
 use crate::{
     domain::{Clock, EventId, Random, Timestamp},
+    resolve::Resolver,
     storage::Engine,
 };
 
@@ -65,6 +67,7 @@ pub struct Control {
     store: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    resolver: Resolver,
     limits: Limits,
     routes: Routes,
     /// The last event's id that was given.
@@ -72,17 +75,19 @@ pub struct Control {
 }
 
 impl Control {
-    /// The use cases over this store.
+    /// The use cases over this store, for URLs that the resolver lets through.
     pub fn new(
         store: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        resolver: Resolver,
         limits: Limits,
     ) -> Self {
         Self {
             store,
             clock,
             random,
+            resolver,
             limits,
             routes: Routes::default(),
             last_id: Mutex::new(EventId::new(Timestamp::MIN, 0)),

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::within;
+use super::{Dns, within};
 
 /// A running `postrider serve`.
 pub struct Process {
@@ -247,6 +247,11 @@ fn command(launcher: &[String], data: &Path, variables: &[(&str, &str)]) -> Comm
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .arg("--data-dir")
         .arg(data)
+        .env("POSTRIDER_DELIVERY_ALLOW", "127.0.0.0/8")
+        .env(
+            "POSTRIDER_DELIVERY_NAMESERVERS",
+            Dns::of_nobody().address.to_string(),
+        )
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use postrider::{
     bootstrap::SystemRandom,
     control::{Control, Limits},
-    domain::{State, StateCode, Subscription, SubscriptionId},
+    domain::{Guard, State, StateCode, Subscription, SubscriptionId},
+    resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
 
@@ -134,6 +135,7 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
         Arc::clone(&other),
         store.clock.clone(),
         Arc::new(SystemRandom),
+        Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
     );
     let mut last = subscription_in(1);
