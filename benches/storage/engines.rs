@@ -5,7 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use postrider::storage::{
     Engine,
-    embedded::{self, Adapter, Disk, Settings},
+    embedded::{self, Adapter, Disk, Settings, Threads},
     postgres,
 };
 
@@ -72,7 +72,7 @@ impl Contender {
                 embedded::open(settings, clock).await
             }
             Self::Memory | Self::Postgres => {
-                embedded::open_in_memory(&Disk::default(), clock).await
+                embedded::open_in_memory(&Disk::default(), Threads::Own, clock).await
             }
         };
         opened.unwrap()

@@ -1,12 +1,9 @@
-//! The one thread that writes. It takes what has gathered, writes it as one
-//! batch for each partition, syncs each once, and only then answers; the next
-//! group gathers meanwhile. After the first write or sync that fails it
-//! acknowledges nothing any more.
+//! The one that writes. It takes what has gathered, writes it as one batch for
+//! each partition, syncs each once, and only then answers; the next group gathers
+//! meanwhile. After the first write or sync that fails it acknowledges nothing any
+//! more.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{mpsc, watch};
 
@@ -49,77 +46,8 @@ pub(super) struct Committer {
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
 impl Committer {
-    /// Writes until nobody can ask for more.
-    pub(super) fn run(mut self, mut writes: mpsc::Receiver<Write>) {
-        let mut held = None;
-        while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
-            // Whoever waits for a thread that is gone waits for ever.
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                self.take(first, &mut writes, &mut held);
-            }));
-            if outcome.is_err() {
-                self.fail(&Error::Closed("committer panicked".to_owned()));
-            }
-        }
-        self.note_witnesses();
-        let Self {
-            state,
-            catalog,
-            rewrite,
-            ended,
-            dir,
-            ..
-        } = self;
-        state.days.close();
-        state.catalog.lock().take();
-        drop((state, catalog, rewrite, dir));
-        ended.send_replace(true);
-    }
-
-    fn take(&mut self, first: Write, writes: &mut mpsc::Receiver<Write>, held: &mut Option<Write>) {
-        match first {
-            Write::Catalog(change, reply) => {
-                let answer = self.change_catalog(change);
-                respond(reply, answer);
-            }
-            Write::CancelPending(call, reply) => {
-                let answer = self.cancel_pending(&call);
-                respond(reply, answer);
-            }
-            Write::Remove(before, reply) => {
-                let answer = self.remove_expired(before);
-                respond(reply, answer);
-            }
-            Write::Erase(call, reply) => {
-                let answer = self.erase(&call);
-                respond(reply, answer);
-            }
-            Write::Forget(call, reply) => {
-                let answer = self.forget_events(&call);
-                respond(reply, answer);
-            }
-            Write::Rewrite(reply) => {
-                let answer = self.rewrite();
-                respond(reply, answer);
-            }
-            Write::Replay(write, reply) => {
-                let answer = self.write_replay(write);
-                respond(reply, answer);
-            }
-            Write::Import(records, reply) => {
-                let answer = self.import(records);
-                respond(reply, answer);
-            }
-            Write::NoteCopy(copy, reply) => {
-                let answer = self.note_copy(copy);
-                respond(reply, answer);
-            }
-            first => self.gather(first, writes, held),
-        }
-    }
-
     /// Makes a group of a write and of those that wait behind it.
-    fn gather(
+    pub(super) fn gather(
         &mut self,
         first: Write,
         writes: &mut mpsc::Receiver<Write>,
@@ -245,7 +173,7 @@ impl Committer {
         days.get_or_create(day)
     }
 
-    fn cancel_pending(&mut self, call: &CancelPending) -> Result<usize> {
+    pub(super) fn cancel_pending(&mut self, call: &CancelPending) -> Result<usize> {
         let state = Arc::clone(&self.state);
         let mut group = Group::new(&state, self.last_position);
         let mut count = 0;
@@ -258,7 +186,7 @@ impl Committer {
         self.commit(group, &[]).map(|()| count)
     }
 
-    fn remove_expired(&mut self, before: Day) -> Result<Removed> {
+    pub(super) fn remove_expired(&mut self, before: Day) -> Result<Removed> {
         self.check_health()?;
         let mut removed = Removed::default();
         for day in self.state.days.all()? {
@@ -304,7 +232,7 @@ impl Committer {
         removed
     }
 
-    fn change_catalog(&mut self, change: CatalogChange) -> Result<Created> {
+    pub(super) fn change_catalog(&mut self, change: CatalogChange) -> Result<Created> {
         self.check_health()?;
         if change.is_new() {
             self.state.admit(0)?;
@@ -361,11 +289,11 @@ fn stage(
             later(reply, admitted.and_then(|()| group.accept(call)))
         }
         Write::Record(records, reply) => {
-            for record in records {
+            let staged = records.into_iter().try_for_each(|record| {
                 settled.push(record.attempt.delivery_id);
-                group.record(record);
-            }
-            later(reply, Ok(()))
+                group.record(record)
+            });
+            later(reply, staged)
         }
         Write::Change(call, reply) => later(
             reply,
@@ -390,6 +318,6 @@ fn later<T: Send + 'static>(reply: Reply<T>, staged: Result<T>) -> Answer {
 }
 
 /// Answers, if the caller still waits.
-fn respond<T>(reply: Reply<T>, answer: Result<T>) {
+pub(super) fn respond<T>(reply: Reply<T>, answer: Result<T>) {
     let _ = reply.send(answer);
 }

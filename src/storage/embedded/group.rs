@@ -155,20 +155,21 @@ impl<'a> Group<'a> {
     }
 
     /// Logs an attempt and moves its delivery on. An attempt whose delivery is
-    /// gone, or cannot be read, is dropped.
-    pub(super) fn record(&mut self, record: AttemptRecord) {
+    /// gone, or makes no sense, is dropped.
+    pub(super) fn record(&mut self, record: AttemptRecord) -> Result<()> {
         let mut attempt = record.attempt;
         let id = attempt.delivery_id;
         let mut row = match self.delivery(attempt.subscription_id, id) {
             Ok(Some(row)) => row,
             Ok(None) => {
                 tracing::info!(delivery = %id, "attempt of a removed delivery dropped");
-                return;
+                return Ok(());
             }
-            Err(error) => {
+            Err(error @ Error::Corrupt(_)) => {
                 tracing::error!(delivery = %id, %error, "attempt of an unreadable delivery dropped");
-                return;
+                return Ok(());
             }
+            Err(error) => return Err(error),
         };
         let last = LastOutcome {
             error_kind: attempt.error_kind,
@@ -194,6 +195,7 @@ impl<'a> Group<'a> {
         self.count(&attempt, 1);
         self.attempts.push((position, Arc::new(attempt)));
         self.put_delivery(before.due, row);
+        Ok(())
     }
 
     fn is_erased(&self, tenant: &TenantId, id: DeliveryId) -> bool {

@@ -4,7 +4,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -29,6 +28,7 @@ use super::{
     state::State,
     store::Store,
     tail::LogTail,
+    threads::Threads,
     untimed::Untimed,
     witness,
 };
@@ -99,7 +99,7 @@ pub async fn open_for(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, OpenError> {
     let dir = settings.dir.clone();
-    blocking(dir, move || match settings.adapter {
+    begin(Threads::Own, dir, move || match settings.adapter {
         Adapter::Sled => start_in::<SledPartition>(purpose, settings, clock),
         Adapter::Fjall => start_in::<FjallPartition>(purpose, settings, clock),
     })
@@ -109,34 +109,32 @@ pub async fn open_for(
 /// Opens the store on a disk in memory, whatever for: for tests and simulation.
 pub async fn open_in_memory(
     disk: &Disk,
+    threads: Threads,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, OpenError> {
     let dir = PathBuf::from("memory");
     let disk = disk.clone();
-    blocking(dir.clone(), move || {
+    begin(threads, dir.clone(), move || {
         let Some(owner) = disk.take() else {
             return Err(OpenError::Locked { dir });
         };
         let (root, days) = (disk.space(""), disk.space("days/"));
         let dir = DataDir::locked(dir, "memory".to_owned(), owner);
-        start(Purpose::CopyInto, dir, &root, Box::new(days), 0, clock)
+        let days = Box::new(days);
+        start(Purpose::CopyInto, threads, dir, &root, days, 0, clock)
     })
     .await
 }
 
-/// Opens a store on a thread that may block.
-async fn blocking(
+/// Opens a store where that may block.
+async fn begin(
+    threads: Threads,
     dir: PathBuf,
     open: impl FnOnce() -> Result<Store, OpenError> + Send + 'static,
 ) -> Result<Arc<dyn Engine>, OpenError> {
-    let span = tracing::Span::current();
-    let opening = tokio::task::spawn_blocking(move || span.in_scope(open));
-    let store = opening
-        .await
-        .unwrap_or_else(|panic| Err(OpenError::corrupt(&dir, &panic)))?;
-    store
-        .keep_rewriting()
-        .map_err(|error| OpenError::io(&dir, error))?;
+    let opened = threads.blocking(open).await;
+    let store = opened.unwrap_or_else(|panic| Err(OpenError::corrupt(&dir, &panic)))?;
+    store.keep_rewriting();
     Ok(Arc::new(store))
 }
 
@@ -153,12 +151,14 @@ fn start_in<D: Database>(
         |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
     let root = folder(dir.path().to_owned())?;
     let days = Box::new(folder(dir.days())?);
-    start(purpose, dir, &root, days, settings.cache_bytes, clock)
+    let cache_bytes = settings.cache_bytes;
+    start(purpose, Threads::Own, dir, &root, days, cache_bytes, clock)
 }
 
 /// Starts the store of a directory: the catalog is a partition of `root`.
 pub(super) fn start(
     purpose: Purpose,
+    threads: Threads,
     dir: DataDir,
     root: &dyn Space,
     days: Box<dyn Space>,
@@ -213,11 +213,11 @@ pub(super) fn start(
         announced: 0.into(),
     });
     let path = dir.path().to_owned();
-    room::watch(&state).map_err(|error| OpenError::io(&path, error))?;
+    room::watch(&state, threads).map_err(|error| OpenError::io(&path, error))?;
     let (writes, waiting) = mpsc::channel(WAITING_WRITES);
     let group = root.group();
     let ended = watch::Sender::new(false);
-    let store = Store::new(Arc::clone(&state), writes, ended.subscribe());
+    let store = Store::new(Arc::clone(&state), writes, ended.subscribe(), threads);
     let committer = Committer {
         state,
         catalog,
@@ -228,10 +228,8 @@ pub(super) fn start(
         ended,
         dir,
     };
-    thread::Builder::new()
-        .name("store-committer".to_owned())
-        .spawn(move || committer.run(waiting))
-        .map_err(|error| OpenError::io(&path, error))?;
+    let committing = threads.commit(committer, waiting);
+    committing.map_err(|error| OpenError::io(&path, error))?;
     tracing::info!(dir = %path.display(), log_end = last_position.0, "store opened");
     Ok(store)
 }

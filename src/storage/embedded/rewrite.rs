@@ -7,10 +7,13 @@
 //! is as good as it was, and a crash costs the copy alone. That a day has to be
 //! written anew is noted before anything is taken out of it, until it is done.
 
-use std::{collections::BTreeSet, io, ops::Bound, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, ops::Bound, sync::Arc, time::Duration};
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::{mpsc::WeakSender, oneshot};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc::WeakSender, oneshot},
+    time::timeout,
+};
 
 use super::{
     committer::Committer,
@@ -42,7 +45,7 @@ pub(super) struct Rewrite {
 #[derive(Debug)]
 pub(super) struct Rewrites {
     days: Mutex<BTreeSet<Day>>,
-    added: Condvar,
+    added: Notify,
 }
 
 impl Rewrites {
@@ -59,39 +62,32 @@ impl Rewrites {
         noted.retain(|day| days.contains(*day));
         Ok(Self {
             days: Mutex::new(noted),
-            added: Condvar::new(),
+            added: Notify::new(),
         })
     }
 
     /// Has days written anew for as long as the store is open.
-    pub(super) fn drive(self: Arc<Self>, writes: WeakSender<Write>) -> io::Result<()> {
-        let drive = move || {
-            while writes.strong_count() > 0 {
-                if !self.wait() {
-                    continue;
-                }
-                match write_anew(&writes) {
-                    Ok(()) => {}
-                    Err(Error::Closed(_)) => return,
-                    Err(error) => {
-                        tracing::warn!(%error, "a day could not be written anew yet");
-                        thread::sleep(PAUSE);
-                    }
+    pub(super) async fn drive(self: Arc<Self>, writes: WeakSender<Write>) {
+        while writes.strong_count() > 0 {
+            if !self.wait().await {
+                continue;
+            }
+            match write_anew(&writes).await {
+                Ok(()) => {}
+                Err(Error::Closed(_)) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "a day could not be written anew yet");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-        };
-        thread::Builder::new()
-            .name("store-rewrite".to_owned())
-            .spawn(drive)
-            .map(drop)
+        }
     }
 
     /// Waits until no more days are added for a while; whether there is one. A
     /// day that something is still taken out of would be begun again and again.
-    fn wait(&self) -> bool {
-        let mut days = self.days.lock();
-        while !self.added.wait_for(&mut days, QUIET).timed_out() {}
-        !days.is_empty()
+    async fn wait(&self) -> bool {
+        while timeout(QUIET, self.added.notified()).await.is_ok() {}
+        self.first().is_some()
     }
 
     fn contains(&self, day: Day) -> bool {
@@ -113,15 +109,15 @@ impl Rewrites {
 }
 
 /// Has days copied, piece by piece, until there is none that is noted.
-fn write_anew(writes: &WeakSender<Write>) -> Result<()> {
+async fn write_anew(writes: &WeakSender<Write>) -> Result<()> {
     let closed = || Error::Closed("it is closing".to_owned());
     loop {
         let (reply, answer) = oneshot::channel();
         let writes = writes.upgrade().ok_or_else(closed)?;
-        let sent = writes.blocking_send(Write::Rewrite(reply));
+        let sent = writes.send(Write::Rewrite(reply)).await;
         drop(writes);
         sent.map_err(|_| closed())?;
-        if !answer.blocking_recv().map_err(|_| closed())?? {
+        if !answer.await.map_err(|_| closed())?? {
             return Ok(());
         }
     }

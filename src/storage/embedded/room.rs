@@ -9,14 +9,13 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
-    sync::{Arc, Weak},
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use super::{day::Days, kv::Partition, state::State};
+use super::{day::Days, kv::Partition, state::State, threads::Threads};
 use crate::storage::{Error, Health, Result};
 
 const MIB: u64 = 1024 * 1024;
@@ -155,21 +154,11 @@ impl State {
 }
 
 /// Watches the disk for as long as the store is open.
-pub(super) fn watch(state: &Arc<State>) -> io::Result<()> {
+pub(super) fn watch(state: &Arc<State>, threads: Threads) -> io::Result<()> {
     state.look();
     let state = Arc::downgrade(state);
-    let watch = move || {
-        while let Some(state) = Weak::upgrade(&state) {
-            if state.days.all().is_err() {
-                return;
-            }
-            state.look();
-            drop(state);
-            thread::sleep(LOOK);
-        }
-    };
-    thread::Builder::new()
-        .name("store-room".to_owned())
-        .spawn(watch)
-        .map(drop)
+    threads.keep_looking(LOOK, move || {
+        let open = state.upgrade().filter(|state| state.days.all().is_ok());
+        open.inspect(|state| state.look()).is_some()
+    })
 }

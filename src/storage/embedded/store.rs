@@ -1,7 +1,7 @@
 //! The store as its callers hold it: the way to the committer, and the one
 //! place where reads leave the async threads.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     day::Day,
     state::State,
+    threads::Threads,
     write::{Reply, Write},
 };
 use crate::storage::{Engine, Error, Health, Result};
@@ -19,6 +20,7 @@ pub(super) struct Store {
     pub(super) state: Arc<State>,
     writes: Mutex<Option<mpsc::Sender<Write>>>,
     ended: watch::Receiver<bool>,
+    threads: Threads,
 }
 
 impl Store {
@@ -26,19 +28,21 @@ impl Store {
         state: Arc<State>,
         writes: mpsc::Sender<Write>,
         ended: watch::Receiver<bool>,
+        threads: Threads,
     ) -> Self {
         Self {
             state,
             writes: Mutex::new(Some(writes)),
             ended,
+            threads,
         }
     }
 
     /// Has days written anew where that is due, for as long as the store is open.
-    pub(super) fn keep_rewriting(&self) -> io::Result<()> {
-        match &*self.writes.lock() {
-            Some(writes) => Arc::clone(&self.state.rewrites).drive(writes.downgrade()),
-            None => Ok(()),
+    pub(super) fn keep_rewriting(&self) {
+        if let Some(writes) = &*self.writes.lock() {
+            let rewrites = Arc::clone(&self.state.rewrites);
+            tokio::spawn(rewrites.drive(writes.downgrade()));
         }
     }
 
@@ -54,14 +58,13 @@ impl Store {
         answer.await.map_err(|_| self.state.closed())?
     }
 
-    /// Reads on a thread that may block.
+    /// Reads where that may block.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&State) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let state = Arc::clone(&self.state);
-        let span = tracing::Span::current();
-        let reading = tokio::task::spawn_blocking(move || span.in_scope(|| read(&state)));
+        let reading = self.threads.blocking(move || read(&state));
         reading
             .await
             .map_err(|panic| Error::Engine(Box::new(panic)))?

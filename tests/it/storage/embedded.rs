@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use postrider::storage::{
     ChunkSize, CopyError, Copying, Engine, LogPosition, Purpose, copy as copy_store,
-    embedded::{Adapter, Disk, OpenError, Settings, open_for, open_in_memory},
+    embedded::{Adapter, Disk, OpenError, Settings, Threads, open_for, open_in_memory},
 };
 use tempfile::TempDir;
 
@@ -119,7 +119,9 @@ impl InMemory {
     async fn new() -> Self {
         let disk = Disk::default();
         let clock = TestClock::new();
-        let engine = open_in_memory(&disk, clock.clone()).await.unwrap();
+        let engine = open_in_memory(&disk, Threads::Own, clock.clone())
+            .await
+            .unwrap();
         Self {
             disk,
             clock,
@@ -128,7 +130,7 @@ impl InMemory {
     }
 
     async fn open(&mut self) {
-        let opened = open_in_memory(&self.disk, self.clock.clone()).await;
+        let opened = open_in_memory(&self.disk, Threads::Own, self.clock.clone()).await;
         self.engine = opened.unwrap();
     }
 }
@@ -149,7 +151,7 @@ impl Fixture for InMemory {
     }
 
     async fn another(&mut self) -> Arc<dyn Engine> {
-        let opened = open_in_memory(&Disk::default(), self.clock.clone()).await;
+        let opened = open_in_memory(&Disk::default(), Threads::Own, self.clock.clone()).await;
         opened.unwrap()
     }
 

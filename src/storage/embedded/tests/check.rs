@@ -14,6 +14,7 @@ use super::{
         memory::Disk,
         open_in_memory, piece,
         row::{DeliveryRow, EventRow, IdempotencyRow, write_attempt},
+        threads::Threads,
     },
     support::*,
 };
@@ -58,7 +59,7 @@ pub(super) async fn filled() -> Disk {
 async fn filled_with(further: &[Event]) -> Disk {
     let disk = Disk::default();
     let clock = Arc::new(TestClock::at(NOON));
-    let engine = open_in_memory(&disk, clock).await.unwrap();
+    let engine = open_in_memory(&disk, Threads::Own, clock).await.unwrap();
     subscribe(&*engine, 2).await;
     let request = Some("request".to_owned());
     let created = engine.create_subscription(subscription(3), request).await;

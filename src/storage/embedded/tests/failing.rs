@@ -16,6 +16,7 @@ use super::{
         open::start,
         sled::SledPartition,
         store::Store,
+        threads::Threads,
     },
     support::*,
 };
@@ -93,7 +94,15 @@ fn failing_store(dir: &tempfile::TempDir) -> (Store, Arc<AtomicBool>) {
     let data = DataDir::take(dir.path().to_owned(), "sled").unwrap();
     let clock = Arc::new(TestClock::at(NOON));
     let days = Box::new(space("days"));
-    let Ok(store) = start(Purpose::Serve, data, &space("root"), days, 1 << 20, clock) else {
+    let Ok(store) = start(
+        Purpose::Serve,
+        Threads::Own,
+        data,
+        &space("root"),
+        days,
+        1 << 20,
+        clock,
+    ) else {
         panic!("the disk still works");
     };
     (store, fails)

@@ -12,6 +12,7 @@ use super::{
         kv::{Batch, Space},
         open::start,
         store::Store,
+        threads::Threads,
         write::Write,
     },
     support::*,
@@ -32,7 +33,7 @@ fn open(disk: &Disk) -> Store {
     let dir = DataDir::locked(PathBuf::from("data"), "memory".to_owned(), owner);
     let (root, days) = (disk.space(""), Box::new(disk.space("days/")));
     let clock = Arc::new(TestClock::at(NOON));
-    start(Purpose::Serve, dir, &root, days, 0, clock).unwrap()
+    start(Purpose::Serve, Threads::Own, dir, &root, days, 0, clock).unwrap()
 }
 
 /// Of several of these not all fit into one piece.
