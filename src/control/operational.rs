@@ -55,17 +55,9 @@ pub async fn tell(
     };
     let telling = async {
         loop {
+            // The log keeps what is not read at once, the others lose it.
             tokio::select! {
-                grown = log_end.changed() => {
-                    if grown.is_err() {
-                        return;
-                    }
-                    if let Err(error) = teller.read_log().await {
-                        tracing::warn!(%error, "could not tell of deliveries that failed yet");
-                        tokio::time::sleep(PAUSE).await;
-                        log_end.mark_changed();
-                    }
-                }
+                biased;
                 change = changes.recv() => match change {
                     Ok(change) => if let Some(now) = change.now {
                         teller.changed(&now).await;
@@ -78,6 +70,16 @@ pub async fn tell(
                     Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "breakers were not told"),
                     Err(RecvError::Closed) => return,
                 },
+                grown = log_end.changed() => {
+                    if grown.is_err() {
+                        return;
+                    }
+                    if let Err(error) = teller.read_log().await {
+                        tracing::warn!(%error, "could not tell of deliveries that failed yet");
+                        tokio::time::sleep(PAUSE).await;
+                        log_end.mark_changed();
+                    }
+                }
             }
         }
     };

@@ -228,8 +228,7 @@ impl Schedule {
     pub(super) fn own(&mut self) {
         self.scanning = true;
         self.heard_since = self.now;
-        let ids: Vec<_> = self.lanes.keys().copied().collect();
-        for id in ids {
+        for id in self.known() {
             let disowned = !(self.owns)(id);
             self.with_lane(id, |lane| lane.set_disowned(disowned));
         }
@@ -299,10 +298,14 @@ impl Schedule {
     /// scan has to follow.
     pub(super) fn forget(&mut self) {
         self.scanning = true;
-        let ids: Vec<_> = self.lanes.keys().copied().collect();
-        for id in ids {
+        for id in self.known() {
             self.with_lane(id, Lane::forget);
         }
+    }
+
+    /// The subscriptions that have a lane, in an order that is not chance.
+    fn known(&self) -> BTreeSet<SubscriptionId> {
+        self.lanes.keys().copied().collect()
     }
 
     fn ensure(&mut self, id: SubscriptionId) {

@@ -48,6 +48,15 @@ enum Report {
     Scan(u64, storage::Result<Vec<Due>>),
 }
 
+/// What ends a sleep.
+enum News {
+    Hint(Result<Arc<Hint>, RecvError>),
+    Change(Result<SubscriptionChange, RecvError>),
+    Ownership(Result<(), watch::error::RecvError>),
+    /// Reports, or the time.
+    Other,
+}
+
 pub(super) struct Scheduler {
     schedule: Schedule,
     attempts: Arc<Attempts>,
@@ -106,8 +115,8 @@ impl Scheduler {
         let _ended = soft.clone().drop_guard();
         let mut batch = Vec::with_capacity(BATCH);
         self.rescan();
+        self.schedule.advance(self.attempts.clock.now());
         loop {
-            self.schedule.advance(self.attempts.clock.now());
             while let Some(start) = self.schedule.next_start() {
                 self.start(start);
             }
@@ -115,25 +124,27 @@ impl Scheduler {
                 self.fetch(fetch);
             }
             let sleep = self.sleep();
-            tokio::select! {
+            let news = tokio::select! {
                 biased;
                 () = soft.cancelled() => return,
-                hint = self.hints.recv() => match hint {
-                    Ok(hint) => self.hint(&hint),
-                    Err(RecvError::Lagged(lost)) => self.feed_lost("hints", lost),
-                    Err(RecvError::Closed) => return info!("store closed, nothing more is sent"),
-                },
-                _ = self.reports.recv_many(&mut batch, BATCH) => {}
-                change = self.changes.recv() => match change {
-                    Ok(change) => self.change(change),
-                    Err(RecvError::Lagged(lost)) => self.feed_lost("changes", lost),
-                    Err(RecvError::Closed) => return info!("store closed, nothing more is sent"),
-                },
-                changed = self.ownership.changed() => match changed {
-                    Ok(()) => self.own(),
-                    Err(_) => return info!("store closed, nothing more is sent"),
-                },
-                () = tokio::time::sleep(sleep) => {}
+                hint = self.hints.recv() => News::Hint(hint),
+                _ = self.reports.recv_many(&mut batch, BATCH) => News::Other,
+                change = self.changes.recv() => News::Change(change),
+                changed = self.ownership.changed() => News::Ownership(changed),
+                () = tokio::time::sleep(sleep) => News::Other,
+            };
+            // What came while it slept came now, not when it fell asleep.
+            self.schedule.advance(self.attempts.clock.now());
+            match news {
+                News::Hint(Ok(hint)) => self.hint(&hint),
+                News::Hint(Err(RecvError::Lagged(lost))) => self.feed_lost("hints", lost),
+                News::Change(Ok(change)) => self.change(change),
+                News::Change(Err(RecvError::Lagged(lost))) => self.feed_lost("changes", lost),
+                News::Ownership(Ok(())) => self.own(),
+                News::Hint(Err(RecvError::Closed))
+                | News::Change(Err(RecvError::Closed))
+                | News::Ownership(Err(_)) => return info!("store closed, nothing more is sent"),
+                News::Other => {}
             }
             self.drain_feeds();
             for report in batch.drain(..) {
