@@ -336,7 +336,7 @@ impl Lane {
             (Moved::No, Ended::Made { due, .. }) => due,
             (Moved::No, Ended::Unchanged) => Some(flight.key.due),
             (Moved::No, Ended::Behind(ahead)) => {
-                self.not_made();
+                self.not_made(flight.started);
                 if self.order.was_settled(ahead.delivery_id, flight.started) {
                     self.window.insert(flight.key, None);
                 } else if !self.is_held() {
@@ -353,15 +353,15 @@ impl Lane {
             Ended::Made { .. } => self.breaker.failed(id, now),
             Ended::Unchanged => None,
             Ended::Settled | Ended::DueAt(_) | Ended::Behind(_) => {
-                self.not_made();
+                self.not_made(flight.started);
                 None
             }
         }
     }
 
-    fn not_made(&mut self) {
+    fn not_made(&mut self, started: Timestamp) {
         if let (Some(limit), Some(pace)) = (self.limit(), &mut self.pace) {
-            pace.not_made(limit);
+            pace.not_made(limit, started);
         }
     }
 

@@ -15,21 +15,33 @@ const SLACK: Duration = Duration::from_millis(5);
 pub(super) struct Pace {
     /// Until when the time is booked.
     booked: Timestamp,
+    /// When the last attempt started.
+    last: Timestamp,
+    /// When the last one started that found less than an interval booked ahead of
+    /// it: it would have booked about as much without those before it.
+    unhindered: Timestamp,
+    /// The least that was booked ahead of any since then.
+    ahead: Duration,
 }
 
 impl Pace {
     /// The pace of one that was not sent to before.
     pub(super) fn fresh() -> Self {
-        Self {
-            booked: Timestamp::MIN,
-        }
+        Self::booked(Timestamp::MIN)
     }
 
-    /// The pace of one of which is not known what it was sent until `now`: a
-    /// burst may be over just now.
+    /// The pace of one of which is not known what it was sent until `now`: the
+    /// last attempt of a burst may have started just now.
     pub(super) fn unknown(limit: RateLimit, now: Timestamp) -> Self {
+        Self::booked(now.after(ahead(limit) + interval(limit)))
+    }
+
+    fn booked(booked: Timestamp) -> Self {
         Self {
-            booked: now.after(ahead(limit)),
+            booked,
+            last: Timestamp::MIN,
+            unhindered: Timestamp::MIN,
+            ahead: Duration::MAX,
         }
     }
 
@@ -40,12 +52,28 @@ impl Pace {
 
     /// Books an attempt.
     pub(super) fn started(&mut self, limit: RateLimit, now: Timestamp) {
+        let ahead = self.booked.since(now);
+        if ahead < interval(limit) {
+            self.unhindered = now;
+            self.ahead = Duration::MAX;
+        } else {
+            self.ahead = self.ahead.min(ahead);
+        }
+        self.last = now;
         self.booked = self.booked.max(now).after(interval(limit));
     }
 
-    /// Gives back what was booked for an attempt that was not made.
-    pub(super) fn not_made(&mut self, limit: RateLimit) {
-        self.booked = self.booked.before(interval(limit));
+    /// Gives back what was booked for an attempt that started then and was not
+    /// made, unless those that started since would have booked as much without it.
+    pub(super) fn not_made(&mut self, limit: RateLimit, started: Timestamp) {
+        let interval = interval(limit);
+        if started < self.last {
+            if started < self.unhindered || self.ahead < interval {
+                return;
+            }
+            self.ahead -= interval;
+        }
+        self.booked = self.booked.before(interval);
     }
 
     /// Whether nothing is lost when it is forgotten.
@@ -106,7 +134,7 @@ mod tests {
     fn what_may_have_been_sent_before_counts_as_sent() {
         let limit = limit(10.0, 20);
         let mut pace = Pace::unknown(limit, at(0));
-        assert_eq!(starts(&mut pace, limit, 0..1_000), 10);
+        assert_eq!(starts(&mut pace, limit, 0..1_000), 9);
     }
 
     #[test]
@@ -117,26 +145,42 @@ mod tests {
         assert!((29_900..=30_000).contains(&starts), "{starts}");
     }
 
+    #[test]
+    fn what_was_not_made_is_given_back_while_others_wait_for_it() {
+        let limit = limit(1.0, 1);
+        let mut pace = Pace::fresh();
+        pace.started(limit, at(0));
+        pace.not_made(limit, at(0));
+        assert_eq!(starts(&mut pace, limit, 20..21), 1);
+        // It books nothing any more that could be given back.
+        pace.not_made(limit, at(0));
+        assert_eq!(starts(&mut pace, limit, 21..1_000), 0);
+    }
+
     proptest! {
         #[test]
         fn no_stretch_of_time_has_more_than_the_rate_and_a_burst(
             per_second in 0.5..500_f64,
             burst in 1..50_u32,
-            gaps in prop::collection::vec(0..3_000_u64, 1..60),
+            steps in prop::collection::vec((0..3_000_u64, any::<prop::sample::Index>()), 1..60),
         ) {
             let limit = limit(per_second, burst);
             let mut pace = Pace::fresh();
             let mut now = 0;
             let mut times = Vec::new();
-            for gap in gaps {
+            for (gap, not_made) in steps {
                 now += gap;
                 let count = starts(&mut pace, limit, now..now + 1);
                 times.extend(std::iter::repeat_n(now, count));
+                if !times.is_empty() && gap % 3 == 0 {
+                    let started = times.remove(not_made.index(times.len()));
+                    pace.not_made(limit, at(started));
+                }
             }
             for (first, from) in times.iter().enumerate() {
                 for (last, to) in times.iter().enumerate().skip(first) {
                     let stretch = Duration::from_millis(to - from) + SLACK;
-                    let most = f64::from(burst) + stretch.as_secs_f64() * per_second + 1.0;
+                    let most = f64::from(burst) + stretch.as_secs_f64() * per_second + 0.01;
                     let count = u32::try_from(last - first + 1).unwrap();
                     prop_assert!(f64::from(count) <= most);
                 }
