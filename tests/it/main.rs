@@ -32,6 +32,7 @@ mod readme;
 mod receivers;
 mod replays;
 mod shared_store;
+mod simulation;
 mod source;
 mod storage;
 mod storage_commands;
