@@ -158,6 +158,8 @@ pub struct Final {
     pub listed: Vec<Arc<Attempt>>,
     pub counts: BTreeMap<TenantId, Counts>,
     pub replays: Vec<Replay>,
+    /// How many places the queues still have.
+    pub due: u64,
 }
 
 /// Everything that happened.
@@ -171,6 +173,8 @@ pub struct History {
     pub requests: Vec<Request>,
     /// Results of attempts, by delivery and number.
     pub recorded: Vec<Call<(DeliveryId, u32)>>,
+    /// When the disk was full, or may have been.
+    pub full: Vec<Moment>,
     /// When the wall clock was set.
     pub jumps: Vec<Moment>,
     /// How each life ended, and with which bounds it ran.

@@ -202,10 +202,10 @@ impl Operator {
     }
 
     async fn retry(&mut self, tenant: &TenantId, id: SubscriptionId) {
-        let states = if self.dice.chance(70) {
-            vec![DeliveryState::Failed]
-        } else {
-            Vec::new()
+        let states = match self.dice.below(10) {
+            0..5 => vec![DeliveryState::Failed],
+            5..8 => vec![DeliveryState::Delivering],
+            _ => Vec::new(),
         };
         if let Some(delivery) = self.some_delivery(tenant, id, states).await {
             let call = self.control.retry(tenant, delivery);
@@ -214,11 +214,10 @@ impl Operator {
     }
 
     async fn cancel(&mut self, tenant: &TenantId, id: SubscriptionId) {
-        let states = vec![
-            DeliveryState::Pending,
-            DeliveryState::Delivering,
-            DeliveryState::Retrying,
-        ];
+        let mut states = vec![DeliveryState::Delivering];
+        if self.dice.chance(50) {
+            states.extend([DeliveryState::Pending, DeliveryState::Retrying]);
+        }
         if let Some(delivery) = self.some_delivery(tenant, id, states).await {
             let call = self.control.cancel(tenant, delivery);
             self.noted(Change::Cancel(delivery), call).await;
@@ -298,7 +297,7 @@ fn spec(url: &str, dice: &mut Dice) -> SubscriptionSpec {
     let patterns = dice.pick(&PATTERNS);
     let patterns = patterns.iter().map(|pattern| pattern.parse().unwrap());
     let events = EventPatterns::new(patterns.collect()).unwrap();
-    let limit = dice.chance(30).then(|| dice.between(1, 8));
+    let limit = dice.chance(40).then(|| dice.between(1, 8));
     let burst = dice.between(1, 5);
     let formats = [
         PayloadFormat::Envelope,

@@ -17,7 +17,7 @@ use super::{history::Final, scene::Scene};
 
 /// How often time is moved on. Whatever the retries, once receivers are well one
 /// attempt is enough; what is held back for its order goes one by one.
-const ROUNDS: u32 = 60;
+const ROUNDS: u32 = 20;
 /// More than any retry is waited for.
 const DAY: Duration = Duration::from_hours(25);
 const PAGE: usize = 7;
@@ -112,6 +112,7 @@ async fn read(scene: &Scene, control: &Control, store: &Arc<dyn Engine>) -> Resu
             end.counts.entry(tenant.clone()).or_default().merge(&counts);
         }
     }
+    end.due = store.counts().await?.totals.due;
     let mut after = LogPosition::default();
     loop {
         let slice = store.read_log(after, 100).await?;

@@ -59,7 +59,8 @@ fn live(scene: &Arc<Scene>, dice: &mut Dice, last: bool) {
             life.pass(dice).await
         };
         let moment = scene.clocks.moment();
-        let pause = Duration::from_millis(dice.below(30_000));
+        let longest = *dice.pick(&[100, 2_000, 30_000]);
+        let pause = Duration::from_millis(dice.below(longest));
         scene.clocks.end(pause);
         scene.history.lock().lives.push((end, moment, settings));
         end
@@ -160,6 +161,8 @@ impl Life {
                 jump(&scene, dice);
             }
             if scene.plan.full_disk {
+                let moment = scene.clocks.moment();
+                scene.history.lock().full.push(moment);
                 scene.disk.set_full(dice.chance(25));
             }
         }
@@ -249,6 +252,8 @@ async fn follow(scene: Arc<Scene>, control: Arc<Control>, tenant: TenantId) {
         Err(error) => return told(format!("tail of {tenant} was refused: {error}")),
     };
     let mut tail = std::pin::pin!(tail);
+    let life = scene.clocks.moment().life;
+    let mut dice = Dice::new(scene.plan.seed, &format!("tail {tenant} {life}"));
     while let Some(Ok(step)) = tail.next().await {
         match step.item {
             TailItem::Attempt(attempt) => {
@@ -262,9 +267,11 @@ async fn follow(scene: Arc<Scene>, control: Arc<Control>, tenant: TenantId) {
             TailItem::Skipped(before) => told(format!("tail of {tenant} skipped before {before}")),
             TailItem::Heartbeat(_) | TailItem::Closing => {}
         }
-        scene
-            .tokens
-            .lock()
-            .insert(tenant.clone(), step.resume_token);
+        let token = (tenant.clone(), step.resume_token);
+        scene.tokens.lock().extend([token]);
+        // A reader that takes its time, as long as somebody publishes.
+        if dice.chance(10) && !scene.moods.lock().healed {
+            sleep(Duration::from_millis(dice.below(8_000))).await;
+        }
     }
 }

@@ -9,6 +9,7 @@ mod log;
 mod order;
 mod pace;
 mod probes;
+mod prompt;
 mod schedule;
 mod signatures;
 mod state;
@@ -31,6 +32,7 @@ pub fn judge(history: &History) -> Vec<String> {
         signatures::judge,
         pace::judge,
         probes::judge,
+        prompt::judge,
         order::judge,
     ] {
         found.extend(rule(&view));

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use postrider::domain::Trigger;
+use postrider::domain::{DeliveryId, Trigger};
 
 use super::view::{Seen, View};
+use crate::simulation::history::{Call, Change};
 
 pub fn judge(view: &View<'_>) -> Vec<String> {
     let mut found = Vec::new();
@@ -43,23 +44,35 @@ pub fn judge(view: &View<'_>) -> Vec<String> {
 }
 
 /// Whether a delivery was there, and not settled, for certain.
-fn is_waiting(view: &View<'_>, ahead: postrider::domain::DeliveryId, seen: &Seen<'_>) -> bool {
+fn is_waiting(view: &View<'_>, ahead: DeliveryId, seen: &Seen<'_>) -> bool {
     let (started, begin) = (seen.started.truth, seen.request.begin.truth);
     let event = ahead.event_id();
-    let with_event = view.deliveries[&ahead].create_time == view.events[&event].create_time;
     // One that a replay made may have come later.
-    let accepted = with_event
-        && view.history.stored.iter().any(|call| {
-            let mut stored = call.what.iter();
-            call.is_done_before(started) && stored.any(|stored| stored.event.id == event)
-        });
-    let replayed = view.may_begin_anew(ahead, 0, begin);
-    let cancelled = view.may_be_cancelled(ahead, begin, |_| true);
+    let with_event = view.deliveries[&ahead].create_time == view.events[&event].create_time;
+    let accepted = view.history.stored.iter().any(|call| {
+        let mut stored = call.what.iter();
+        call.is_done_before(started) && stored.any(|stored| stored.event.id == event)
+    });
+    let changes = view.history.changes.iter();
+    let changes = changes.filter(|call| call.may_have_worked() && call.begin.truth <= begin);
+    // Since when it was begun anew.
+    let mut since = 0;
+    for call in changes {
+        match call.what {
+            Change::Replay(id) if id == seen.subscription => return false,
+            Change::Retry(id) if id == ahead && call.is_done_before(started) => {
+                since = call.begin.truth;
+            }
+            _ => {}
+        }
+    }
+    let cancelled = view.may_be_cancelled(ahead, begin, |latest| latest >= since);
     let settled = view.requests_of(ahead).any(|other| {
         let last = other
             .logged
             .is_some_and(|attempt| attempt.next_attempt_time.is_none());
-        last && other.recorded.is_some_and(|call| call.begin.truth <= begin)
+        let within = |call: &&Call<_>| call.begin.truth <= begin && view.latest(call) >= since;
+        last && other.recorded.as_ref().is_some_and(within)
     });
-    accepted && !replayed && !cancelled && !settled
+    with_event && accepted && !cancelled && !settled
 }

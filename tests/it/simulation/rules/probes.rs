@@ -89,6 +89,16 @@ fn life(view: &View<'_>, id: SubscriptionId, life: u32, found: &mut Vec<String>)
                     continue;
                 };
                 let early = at > open + LATE && at < last + PAUSE;
+                let beside = ours.iter().any(|other| {
+                    let (begin, end) = (other.started.truth, other.ended());
+                    begin > open + LATE
+                        && begin <= at
+                        && !std::ptr::eq(*other, seen)
+                        && end.is_none_or(|end| end.truth > at)
+                });
+                if beside && at > open + LATE && !view.jumps(row.since, at) {
+                    found.push(format!("{} is a probe beside another", seen.name()));
+                }
                 // Its clock may have been set.
                 if early && !view.jumps(row.since, at) {
                     found.push(format!("{} is no probe: one failed just now", seen.name()));

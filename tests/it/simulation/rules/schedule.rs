@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider::domain::{RetryPolicy, Schedule, Timestamp, Trigger};
 
 use super::view::{Seen, View};
-use crate::simulation::history::Answer;
+use crate::simulation::history::{Answer, Change};
 
 pub fn judge(view: &View<'_>) -> Vec<String> {
     let mut found = Vec::new();
@@ -116,10 +116,9 @@ struct Delay {
 }
 
 fn delays(view: &View<'_>, last: &Seen<'_>) -> Vec<Delay> {
-    let number = last.request.number;
     let (started, ended) = (last.started.truth, last.request.begin.truth);
     let anew = view.may_begin_anew(last.delivery, 0, ended);
-    let places = if anew { 1..=number } else { number..=number };
+    let places = places(view, last);
     let event = view.events[&last.delivery.event_id()];
     let begun = event.deliver_after.unwrap_or(event.create_time);
     let begun = begun.max(event.create_time);
@@ -139,6 +138,40 @@ fn delays(view: &View<'_>, last: &Seen<'_>) -> Vec<Delay> {
         }
     }
     delays
+}
+
+/// Which attempts of a chain this one may be: it has those behind it that did not
+/// begin before the delivery was last begun anew.
+fn places(view: &View<'_>, last: &Seen<'_>) -> std::ops::RangeInclusive<u32> {
+    let number = last.request.number;
+    let started = last.started.truth;
+    let changes = view.history.changes.iter();
+    let changes = changes.filter(|call| call.may_have_worked() && call.begin.truth <= started);
+    let (mut fewest, mut most) = (0, 0);
+    for call in changes {
+        match call.what {
+            Change::Replay(id) if id == last.subscription => return 1..=number,
+            Change::Retry(id) if id == last.delivery => {
+                let begun_by = |truth| {
+                    let mut begun: Vec<_> = view
+                        .requests_of(id)
+                        .filter(|other| other.started.truth < truth && other.logged.is_some())
+                        .map(|other| other.request.number)
+                        .collect();
+                    begun.dedup();
+                    u32::try_from(begun.len())
+                        .unwrap_or(u32::MAX)
+                        .min(number - 1)
+                };
+                if call.is_done_before(started) {
+                    fewest = begun_by(call.begin.truth);
+                }
+                most = begun_by(view.latest(call).saturating_add(1));
+            }
+            _ => {}
+        }
+    }
+    number - most..=number - fewest
 }
 
 /// The delay after so many attempts.

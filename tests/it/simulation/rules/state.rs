@@ -23,6 +23,15 @@ pub fn judge(view: &View<'_>) -> Vec<String> {
             found.push(format!("{why}: {delivery:?}"));
         }
     }
+    let due = view.history.end.due;
+    if due > 0
+        && view
+            .deliveries
+            .values()
+            .all(|delivery| delivery.state.is_settled())
+    {
+        found.push(format!("{due} places in the queues, and all is settled"));
+    }
     let all: BTreeSet<_> = view.deliveries.keys().copied().collect();
     let by_state = &view.history.end.by_state;
     let listed: BTreeSet<_> = by_state.iter().map(|delivery| delivery.id).collect();
