@@ -173,6 +173,8 @@ pub struct History {
     pub requests: Vec<Request>,
     /// Results of attempts, by delivery and number.
     pub recorded: Vec<Call<(DeliveryId, u32)>>,
+    /// When drains began.
+    pub drains: Vec<Moment>,
     /// When the disk was full, or may have been.
     pub full: Vec<Moment>,
     /// When the wall clock was set.

@@ -195,6 +195,8 @@ impl Life {
         for caller in &self.callers {
             caller.abort();
         }
+        let moment = self.scene.clocks.moment();
+        self.scene.history.lock().drains.push(moment);
         self.draining.cancel();
         self.store.hand_over();
         let finish = async {

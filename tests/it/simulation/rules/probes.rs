@@ -76,9 +76,16 @@ fn life(view: &View<'_>, id: SubscriptionId, life: u32, found: &mut Vec<String>)
     let mut results = 0;
     for (at, step) in steps {
         match step {
-            Step::Success | Step::Asked => {
+            Step::Success => {
                 row = Row::default();
                 results += 1;
+            }
+            // Failures before it still count, and nobody knows whether it is open.
+            Step::Asked => {
+                row = Row {
+                    count: ROW,
+                    ..Row::default()
+                };
             }
             Step::Failure(seen) => {
                 results += 1;
@@ -120,7 +127,7 @@ impl Row {
     /// Takes in a failure that was recorded by a time, one of so many results.
     fn failed(&mut self, seen: &Seen<'_>, at: u64, results: usize) {
         let Some(end) = seen.ended() else { return };
-        if self.count == 0 {
+        if self.deliveries.is_empty() {
             self.since = at;
         }
         self.count += 1;

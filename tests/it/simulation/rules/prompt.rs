@@ -150,11 +150,13 @@ fn is_free(view: &View<'_>, awaited: &Awaited) -> bool {
                     && busy < spec.max_in_flight.get() as usize
             })
         });
+    let mut drains = view.history.drains.iter();
     let mut full = view.history.full.iter();
     roomy
         && open
         && failures.count() < ROW
         && !view.jumps(0, until)
         && !view.may_be_cancelled(delivery, until, |latest| latest >= after)
+        && !drains.any(|at| at.life == life && at.truth <= until)
         && !full.any(|at| at.life == life && at.truth <= until)
 }
