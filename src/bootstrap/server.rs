@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SystemClock, SystemRandom, descriptors,
+    SystemClock, SystemRandom, access, descriptors,
     lifecycle::{Deadline, Signals},
     retention, store,
 };
@@ -71,29 +71,39 @@ impl Server {
         descriptors::raise(config.delivery.max_in_flight);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
+        let keys = access::configured(config)?;
         let (store, place) = store::open(&config.storage, clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
+        let limits = crate::control::Limits {
+            max_payload_bytes: config.limits.max_payload_size,
+            max_batch_bytes: config.limits.max_batch_size,
+            max_batch_events: config.limits.max_batch_events,
+        };
+        let control = Arc::new(Control::new(
+            store.clone(),
+            clock.clone(),
+            random.clone(),
+            limits,
+            access::settings(config, keys)?,
+        ));
+        access::begin(config, &control).await?;
+
         let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
         let dispatcher = dispatch::start(
             store.clone(),
             transport,
             clock.clone(),
-            random.clone(),
+            random,
             dispatch::Settings {
                 max_in_flight: config.delivery.max_in_flight,
                 disable_after: DisableAfter::new(config.delivery.disable_after),
                 ..Default::default()
             },
         );
-        let limits = crate::control::Limits {
-            max_payload_bytes: config.limits.max_payload_size,
-            max_batch_bytes: config.limits.max_batch_size,
-            max_batch_events: config.limits.max_batch_events,
-        };
         let draining = CancellationToken::new();
         let retention = tokio::spawn(retention::keep(
             store.clone(),
@@ -102,9 +112,8 @@ impl Server {
             config.storage.tenant_retention.clone(),
             draining.clone(),
         ));
-        let replays = control::replay(store.clone(), clock.clone(), draining.clone());
+        let replays = control::replay(store.clone(), clock, draining.clone());
         let replays = tokio::spawn(replays);
-        let control = Arc::new(Control::new(store.clone(), clock, random, limits));
         let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
         let telling = tokio::spawn(telling);
 

@@ -36,8 +36,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it is ready. Its log is kept in the
-    /// folder, and a `postrider.toml` there is its configuration.
+    /// Starts a server that asks nobody for a key, and waits until it is ready.
+    /// Its log is kept in the folder, and a `postrider.toml` there is its
+    /// configuration.
     pub(super) async fn start(folder: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
@@ -45,6 +46,7 @@ impl Server {
         let output = File::create(&log)?;
         let child = Command::new(env::current_exe()?)
             .args(["serve", "--log-format", "text", "--data-dir", "store"])
+            .args(["--auth", "none"])
             .args(["--listen", &address.to_string()])
             .current_dir(folder)
             .stdin(Stdio::null())

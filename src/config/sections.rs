@@ -7,19 +7,24 @@ use std::{
 };
 
 use super::{
-    DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
-    secret::Database,
+    AuthMode, DatabaseUrl, EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, OptionalPath, Path, Period, Size},
+    secret::{Database, Hidden},
     section::section,
     tenants::{ByTenant, TenantPeriods},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
+use crate::domain::{KeyText, RootKey};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[secrets]`
+    pub secrets: Secrets,
     /// `[storage]`
     pub storage: Storage,
     /// `[limits]`
@@ -34,9 +39,11 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 6] {
+    pub fn sections(&self) -> [&dyn Section; 8] {
         [
             &self.server,
+            &self.auth,
+            &self.secrets,
             &self.storage,
             &self.limits,
             &self.delivery,
@@ -47,8 +54,10 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 6] = [
+        let sections: [&mut dyn Section; 8] = [
             &mut self.server,
+            &mut self.auth,
+            &mut self.secrets,
             &mut self.storage,
             &mut self.limits,
             &mut self.delivery,
@@ -63,10 +72,42 @@ section! {
     /// Where calls come in.
     struct Server in "server" {
         /// Address and port of the gRPC server. The default answers this machine
-        /// only; calls are neither encrypted nor authenticated.
+        /// only; calls are not encrypted.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
         /// Calls that one connection may have open at once.
         max_concurrent_streams: u32 as Count<u32, 1, 100_000> = 100,
+    }
+}
+
+section! {
+    /// Who may call.
+    struct Auth in "auth" {
+        /// With `keys`, every call but those of health and reflection needs an API
+        /// key. With `none`, anybody may do everything, for any tenant; that is
+        /// refused unless the server answers this machine only.
+        mode: AuthMode as Choice<AuthMode> = AuthMode::Keys,
+        /// A key that may do everything for all tenants, and is good for as long as
+        /// it stands here. `postrider admin-key` makes one. Better set by the
+        /// environment, or in a file. Without it, an embedded store gets one when it
+        /// is first served, in the file `admin.key` of its directory.
+        admin_key: Option<KeyText> as Hidden<KeyText> = None,
+        /// A file that holds that key.
+        admin_key_file: Option<PathBuf> as OptionalPath = None,
+    }
+}
+
+section! {
+    /// What secrets are kept by. Whoever has this and a copy of the store has what
+    /// is in it.
+    struct Secrets in "secrets" {
+        /// The key by which API keys are hashed; the same in every process that
+        /// serves the store. With another one, no API key is known any more. Better
+        /// set by the environment, or in a file. Without it, an embedded store gets
+        /// one in the file `secrets.key` of its directory, and PostgreSQL is not
+        /// served.
+        key: Option<RootKey> as Hidden<RootKey> = None,
+        /// A file that holds that key.
+        key_file: Option<PathBuf> as OptionalPath = None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Why a use case failed, by what the caller can do about it.
 
 use crate::{
-    domain::{DeliveryId, EventId, EventType, NotChangeable, Violation},
+    domain::{
+        DeliveryId, EventId, EventType, NotAllowed, NotAuthenticated, NotChangeable, Violation,
+    },
     storage::{self, Resource},
 };
 
@@ -27,6 +29,12 @@ pub enum Error {
     /// There is no such thing, or it is another tenant's.
     #[error("does not exist")]
     NotFound(Resource),
+    /// Nobody knows who calls.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// The caller may not do this.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The etag is not the current one.
     #[error("subscription has another etag: read it again and decide anew")]
     EtagMismatch,

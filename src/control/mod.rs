@@ -1,11 +1,13 @@
 //! The use cases: subscribe, publish, look, retry, replay, tail. Knows no protocol and
 //! no engine.
 
+mod access;
 mod deliveries;
 mod error;
 mod events;
 mod explain;
 mod filter;
+mod keys;
 mod list;
 mod operational;
 mod patch;
@@ -22,8 +24,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::routing::Routes;
+use self::{access::Access, routing::Routes};
 pub use self::{
+    access::AccessSettings,
     error::{Error, Result},
     filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
@@ -67,6 +70,7 @@ pub struct Control {
     random: Arc<dyn Random>,
     limits: Limits,
     routes: Routes,
+    access: Arc<Access>,
     /// The last event's id that was given.
     last_id: Mutex<EventId>,
 }
@@ -78,8 +82,11 @@ impl Control {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         limits: Limits,
+        access: AccessSettings,
     ) -> Self {
+        let access = Access::new(store.clone(), clock.clone(), access);
         Self {
+            access: Arc::new(access),
             store,
             clock,
             random,
@@ -97,6 +104,13 @@ impl Control {
     /// The time by which requests are judged.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Random bytes that nobody can guess.
+    fn random_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        bytes
     }
 
     /// The ids of so many events, greater than all that were given before.

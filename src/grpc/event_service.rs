@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    access::{caller, tenant},
     convert::{erase, event, explain},
     publish_stream,
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
@@ -41,7 +41,7 @@ impl EventService for Events {
         &self,
         request: Request<PublishEventRequest>,
     ) -> Result<Response<PublishEventResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
         let event = event::from_publish(request.into_inner().event, limits, now);
         let published = self.control.publish(&tenant, event.map_err(to_status)?);
@@ -53,7 +53,7 @@ impl EventService for Events {
         &self,
         request: Request<BatchPublishEventsRequest>,
     ) -> Result<Response<BatchPublishEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
         let events = event::from_batch(request.into_inner(), limits, now);
         let published = self
@@ -72,9 +72,9 @@ impl EventService for Events {
         &self,
         request: Request<Streaming<StreamPublishEventsRequest>>,
     ) -> Result<Response<Self::StreamPublishEventsStream>, Status> {
-        let tenant = tenant(&request);
+        let caller = caller(&request)?;
         let (control, draining) = (self.control.clone(), self.draining.clone());
-        let answers = publish_stream::answers(control, tenant, request.into_inner(), draining);
+        let answers = publish_stream::answers(control, caller, request.into_inner(), draining);
         Ok(Response::new(answers))
     }
 
@@ -82,7 +82,7 @@ impl EventService for Events {
         &self,
         request: Request<GetEventRequest>,
     ) -> Result<Response<Event>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, view) = event::from_get(&request.into_inner()).map_err(to_status)?;
         let event = self.control.event(&tenant, id, view).await;
         Ok(Response::new(event::to_event(
@@ -95,7 +95,7 @@ impl EventService for Events {
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, view, list) = event::from_list(request.into_inner()).map_err(to_status)?;
         let listed = self
             .control
@@ -109,7 +109,7 @@ impl EventService for Events {
         &self,
         request: Request<EraseEventsRequest>,
     ) -> Result<Response<EraseEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let what = erase::from_erase(request.into_inner()).map_err(to_status)?;
         let erased = self.control.erase(&tenant, what).await;
         Ok(Response::new(erase::to_erased(erased.map_err(to_status)?)))
@@ -119,7 +119,7 @@ impl EventService for Events {
         &self,
         request: Request<ExplainEventRequest>,
     ) -> Result<Response<ExplainEventResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, list) = explain::from_explain(request.into_inner()).map_err(to_status)?;
         let explained = self.control.explain_event(&tenant, id, &list).await;
         let explained = explained.map_err(to_status)?;

@@ -1,6 +1,9 @@
 //! The gRPC services: request, control, response. Conversions, the one table of
-//! errors to statuses, health and reflection; no decisions.
+//! errors to statuses, the gate and the one table of what a caller needs, health
+//! and reflection; no decisions.
 
+mod access;
+mod api_key_service;
 mod codec_errors;
 mod convert;
 mod delivery_service;
@@ -8,15 +11,9 @@ mod event_service;
 mod health;
 mod publish_stream;
 mod replay_service;
+mod scopes;
 mod serve;
 mod status;
 mod subscription_service;
 
 pub use serve::{Settings, serve};
-
-use crate::domain::TenantId;
-
-/// The tenant a call acts for. There is one until callers are known.
-fn tenant<T>(_request: &tonic::Request<T>) -> TenantId {
-    TenantId::default()
-}

@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     control::{Control, Error},
-    domain::TenantId,
+    domain::{Caller, NotAuthenticated, TenantId},
     proto::{
         StreamPublishEventsRequest, StreamPublishEventsResponse,
         stream_publish_events_response::Result as Answer,
@@ -38,17 +39,19 @@ type Answers = BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
 /// The answers to a stream of events.
 ///
 /// The stream ends when the client has sent its last event, when reading fails,
-/// or when the server drains. What was read by then is answered first: an error
+/// when the server drains, or when the caller's key is no longer good. What was read by then is answered first: an error
 /// between the answers would end them.
 pub(super) fn answers(
     control: Arc<Control>,
-    tenant: TenantId,
+    caller: Caller,
     events: Streaming<StreamPublishEventsRequest>,
     draining: CancellationToken,
 ) -> Answers {
     let cut_off = Arc::new(OnceLock::new());
+    let tenant = caller.tenant;
     let intake = Intake {
         events,
+        refused: Box::pin(control.until_refused(caller.key)),
         draining: Box::pin(draining.cancelled_owned()),
         cut_off: cut_off.clone(),
     };
@@ -104,6 +107,7 @@ impl Order {
 struct Intake {
     events: Streaming<StreamPublishEventsRequest>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    refused: BoxFuture<'static, NotAuthenticated>,
     cut_off: Arc<OnceLock<Status>>,
 }
 
@@ -112,6 +116,7 @@ impl Intake {
         let why = tokio::select! {
             biased;
             () = &mut self.draining => to_status(Error::Unavailable),
+            why = &mut self.refused => to_status(why.into()),
             event = self.events.message() => match event {
                 Ok(event) => return event,
                 Err(status) => explain(status),

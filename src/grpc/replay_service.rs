@@ -7,12 +7,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
+    access::{caller, tenant, while_allowed},
     convert::{from_id, replay},
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
+    domain::Caller,
     proto::{
         CancelReplayRequest, CreateReplayRequest, GetReplayRequest, ListReplaysRequest,
         ListReplaysResponse, Replay, WatchReplayRequest, WatchReplayResponse,
@@ -38,7 +39,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<CreateReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (spec, validate_only) = replay::from_create(request.into_inner()).map_err(to_status)?;
         let created = self
             .control
@@ -52,7 +53,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<GetReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let found = self.control.replay(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(replay::to_replay(&found)))
@@ -62,7 +63,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<ListReplaysRequest>,
     ) -> Result<Response<ListReplaysResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let list = replay::from_list(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_replays(&tenant, &list).await;
         let listed = listed.map_err(to_status)?;
@@ -76,7 +77,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<CancelReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let cancelled = self.control.cancel_replay(&tenant, id).await;
         Ok(Response::new(replay::to_replay(
@@ -90,7 +91,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<WatchReplayRequest>,
     ) -> Result<Response<Self::WatchReplayStream>, Status> {
-        let tenant = tenant(&request);
+        let Caller { tenant, key, .. } = caller(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let draining = self.draining.clone();
         let steps = self.control.watch_replay(&tenant, id, draining).await;
@@ -99,6 +100,6 @@ impl ReplayService for Replays {
             Ok(shown) => Ok(replay::to_watched(&shown)),
             Err(error) => Err(to_status(error)),
         });
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(while_allowed(&self.control, key, responses)))
     }
 }

@@ -7,20 +7,28 @@ use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status,
     body::Body,
-    service::{Routes, interceptor::InterceptedService},
+    service::interceptor::InterceptedService,
     transport::{Server, server::TcpIncoming},
 };
 use tower::util::{MapFutureLayer, MapResponseLayer};
 
 use super::{
-    codec_errors::explained, delivery_service::Deliveries, event_service::Events, health::Health,
-    replay_service::Replays, status::to_status, subscription_service::Subscriptions,
+    access::{Call, Gate},
+    api_key_service::ApiKeys,
+    codec_errors::explained,
+    delivery_service::Deliveries,
+    event_service::Events,
+    health::Health,
+    replay_service::Replays,
+    status::to_status,
+    subscription_service::Subscriptions,
 };
 use crate::{
     control::{Control, Error},
     proto::{
-        DESCRIPTOR_SET, delivery_service_server::DeliveryServiceServer,
-        event_service_server::EventServiceServer, replay_service_server::ReplayServiceServer,
+        DESCRIPTOR_SET, api_key_service_server::ApiKeyServiceServer,
+        delivery_service_server::DeliveryServiceServer, event_service_server::EventServiceServer,
+        replay_service_server::ReplayServiceServer,
         subscription_service_server::SubscriptionServiceServer,
     },
 };
@@ -37,9 +45,6 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A call under way.
-type Call = <Routes as tower::Service<http::Request<Body>>>::Future;
 
 /// What can be configured of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,8 @@ pub async fn serve(
     let events = EventServiceServer::new(Events::new(control.clone(), draining.clone()))
         .max_decoding_message_size(decoding);
     let replays = ReplayServiceServer::new(Replays::new(control.clone(), draining.clone()));
+    let keys = ApiKeyServiceServer::new(ApiKeys(control.clone()));
+    let gate = Gate(control.clone());
     let deliveries = DeliveryServiceServer::new(Deliveries::new(control, draining.clone()));
     let health = Health::new(ready, draining.clone()).into_server();
     let reflection = || {
@@ -99,9 +106,11 @@ pub async fn serve(
         .layer(MapFutureLayer::new(move |call: Call| {
             answered(call, cut_off.clone())
         }))
+        .layer(gate)
         .add_service(InterceptedService::new(subscriptions, admit.clone()))
         .add_service(InterceptedService::new(events, admit.clone()))
         .add_service(InterceptedService::new(replays, admit.clone()))
+        .add_service(InterceptedService::new(keys, admit.clone()))
         .add_service(InterceptedService::new(deliveries, admit))
         .add_service(health)
         .add_service(reflection().build_v1().expect(valid))

@@ -6,6 +6,7 @@
     reason = "the support code is as public as a test gets"
 )]
 
+mod access;
 mod architecture;
 mod chart;
 mod cloudevents;
