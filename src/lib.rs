@@ -11,5 +11,6 @@ pub mod dispatch;
 pub mod domain;
 pub mod grpc;
 pub mod proto;
+pub mod resolve;
 pub mod storage;
 pub mod telemetry;

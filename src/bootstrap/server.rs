@@ -15,8 +15,8 @@ use crate::{
     config::Config,
     control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
-    domain::DisableAfter,
-    grpc,
+    domain::{DisableAfter, Guard},
+    grpc, resolve,
     storage::{Engine, Health},
     telemetry,
 };
@@ -78,6 +78,12 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
+        let guard = Guard::new(config.delivery.allow.clone());
+        let asked = resolve::Settings {
+            nameservers: config.delivery.nameservers.clone(),
+            ..Default::default()
+        };
+        let resolver = resolve::Resolver::new(guard, &asked)?;
         let limits = crate::control::Limits {
             max_payload_bytes: config.limits.max_payload_size,
             max_batch_bytes: config.limits.max_batch_size,
@@ -87,6 +93,7 @@ impl Server {
             store.clone(),
             clock.clone(),
             random.clone(),
+            resolver,
             limits,
             access::settings(config, keys)?,
         ));

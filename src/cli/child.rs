@@ -26,6 +26,8 @@ use tonic_health::pb::{
 };
 
 const READY_WITHIN: Duration = Duration::from_secs(15);
+/// The receivers of these processes are on this machine.
+const LOOPBACK: &str = "127.0.0.0/8, ::1/128";
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 
 /// A `postrider serve` on a data folder.
@@ -49,6 +51,7 @@ impl Server {
             .args(["--auth", "none"])
             .args(["--listen", &address.to_string()])
             .current_dir(folder)
+            .env("POSTRIDER_DELIVERY_ALLOW", LOOPBACK)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

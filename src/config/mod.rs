@@ -5,7 +5,9 @@
 mod closest;
 mod error;
 mod format;
+mod list;
 mod load;
+mod reach;
 mod secret;
 mod section;
 mod sections;

@@ -9,12 +9,14 @@ use std::{
 use super::{
     AuthMode, DatabaseUrl, EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, OptionalPath, Path, Period, Size},
+    list::List,
+    reach::{Excepted, Nameserver},
     secret::{Database, Hidden},
     section::section,
     tenants::{ByTenant, TenantPeriods},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::{KeyText, RootKey};
+use crate::domain::{Exception, KeyText, RootKey};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -167,6 +169,14 @@ section! {
         /// disabled, to the next five minutes; never if it is `0ms`. A success
         /// begins the time anew, and so does every change of the subscription.
         disable_after: Duration as Period<0, { 14 * DAY }> = Duration::from_hours(5 * 24),
+        /// Networks that may be called though they are not public, each at all
+        /// ports or at one. Names without a public meaning, such as `localhost`
+        /// or `orders.default.svc`, may lead nowhere else. Metadata services of
+        /// clouds are never called.
+        allow: Vec<Exception> as List<Excepted> = Vec::new(),
+        /// Servers that resolve names. Those of the system (`/etc/resolv.conf`)
+        /// if there are none.
+        nameservers: Vec<SocketAddr> as List<Nameserver> = Vec::new(),
     }
 }
 

@@ -117,6 +117,8 @@ mod tests {
         [delivery]
         max_in_flight = 4096  # default
         disable_after = "5d"  # default
+        allow = ""  # default
+        nameservers = ""  # default
 
         [shutdown]
         deadline = "8s"  # default

@@ -3,8 +3,8 @@
 use super::{Control, Error, List, Listed, Result};
 use crate::{
     domain::{
-        ApiKey, ApiKeyId, ApiKeySpec, Caller, Holder, Identity, KeyText, NotAuthenticated, Refused,
-        Scope,
+        ApiKey, ApiKeyId, ApiKeySpec, Caller, Holder, Identity, KeyText, NotAdmitted,
+        NotAuthenticated, Scope,
     },
     storage,
 };
@@ -91,11 +91,11 @@ impl Control {
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<NotAdmitted> for Error {
+    fn from(refused: NotAdmitted) -> Self {
         match refused {
-            Refused::NotAllowed(why) => why.into(),
-            Refused::Tenant(invalid) => Self::invalid("postrider-tenant", invalid),
+            NotAdmitted::NotAllowed(why) => why.into(),
+            NotAdmitted::Tenant(invalid) => Self::invalid("postrider-tenant", invalid),
         }
     }
 }

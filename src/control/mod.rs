@@ -12,6 +12,7 @@ mod list;
 mod operational;
 mod patch;
 mod publish;
+mod reach;
 mod replayer;
 mod replays;
 mod routing;
@@ -39,6 +40,7 @@ pub use self::{
 pub use crate::storage::{Accepted, Erased, EventFilter, Resource, View};
 use crate::{
     domain::{Clock, EventId, Random, Timestamp},
+    resolve::Resolver,
     storage::Engine,
 };
 
@@ -68,6 +70,7 @@ pub struct Control {
     store: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    resolver: Resolver,
     limits: Limits,
     routes: Routes,
     access: Arc<Access>,
@@ -76,11 +79,12 @@ pub struct Control {
 }
 
 impl Control {
-    /// The use cases over this store.
+    /// The use cases over this store, for URLs that the resolver lets through.
     pub fn new(
         store: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        resolver: Resolver,
         limits: Limits,
         access: AccessSettings,
     ) -> Self {
@@ -90,6 +94,7 @@ impl Control {
             store,
             clock,
             random,
+            resolver,
             limits,
             routes: Routes::default(),
             last_id: Mutex::new(EventId::new(Timestamp::MIN, 0)),

@@ -82,6 +82,7 @@ impl Control {
         tenant: &TenantId,
         create: CreateSubscription,
     ) -> Result<Subscription> {
+        self.check_url(&create.spec.url).await?;
         let now = self.clock.now();
         let secret = create.secret.clone().unwrap_or_else(|| self.new_secret());
         let mut subscription = Subscription::new(
@@ -140,6 +141,9 @@ impl Control {
         tenant: &TenantId,
         update: UpdateSubscription,
     ) -> Result<Arc<Subscription>> {
+        if let Some(url) = &update.patch.url {
+            self.check_url(url).await?;
+        }
         let changed = |old: &Subscription, now| {
             if update
                 .expected

@@ -64,7 +64,7 @@ pub enum NotAllowed {
 
 /// Why a call goes no further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum NotAdmitted {
     /// The caller may not do this.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -86,7 +86,7 @@ impl Identity {
     /// Who calls, if they may make a call that needs this scope for the tenant
     /// that they name. Who acts for all tenants and names none acts for
     /// `default`.
-    pub fn call(self, named: Option<&str>, scope: Scope) -> Result<Caller, Refused> {
+    pub fn call(self, named: Option<&str>, scope: Scope) -> Result<Caller, NotAdmitted> {
         if !self.scopes.contains(scope) {
             return Err(NotAllowed::Scope(scope).into());
         }
@@ -142,8 +142,14 @@ mod tests {
         assert_eq!(tenant(&all, None), Ok((TenantId::default(), true)));
         assert_eq!(tenant(&all, Some("acme")), Ok((acme, true)));
         for bad in ["", "Acme", "a b"] {
-            assert!(matches!(tenant(&all, Some(bad)), Err(Refused::Tenant(_))));
-            assert!(matches!(tenant(&own, Some(bad)), Err(Refused::Tenant(_))));
+            assert!(matches!(
+                tenant(&all, Some(bad)),
+                Err(NotAdmitted::Tenant(_))
+            ));
+            assert!(matches!(
+                tenant(&own, Some(bad)),
+                Err(NotAdmitted::Tenant(_))
+            ));
         }
     }
 

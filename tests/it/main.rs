@@ -21,6 +21,7 @@ mod full_disk;
 mod grpc_publish;
 mod grpc_subscriptions;
 mod grpcurl;
+mod guard;
 mod lifecycle;
 mod memory;
 mod operational;

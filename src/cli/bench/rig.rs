@@ -111,7 +111,7 @@ impl Rig {
                     ..CreateSubscriptionRequest::default()
                 })
                 .await
-                .context("the server refuses to call receivers on 127.0.0.1")?;
+                .context("the server refuses to call receivers on 127.0.0.1: it needs delivery.allow = \"127.0.0.0/8\"")?;
             self.subscriptions.push(created.into_inner().id);
         }
         Ok(self.subscriptions[before..].to_vec())

@@ -1,6 +1,6 @@
 //! The due index, merged over the days.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
@@ -181,7 +181,8 @@ impl State {
         Ok(places)
     }
 
-    /// The first delivery within the bounds, on the days up to this one's.
+    /// The first delivery within the bounds that is not settled, on the days up
+    /// to this one's.
     fn ahead_of(
         &self,
         subscription: SubscriptionId,
@@ -193,22 +194,22 @@ impl State {
             let Some(partition) = self.days.get(day)? else {
                 continue;
             };
-            let mut first = None;
-            partition
-                .scan(bounds.clone(), Order::Forwards, &mut |key, _| {
-                    first = key::delivery_of(key);
-                    Step::Break(())
-                })
-                .map_err(from_kv)?;
-            let Some(id) = first else {
-                continue;
-            };
-            let row = self.delivery_row(subscription, id)?;
-            let due = row.and_then(|row| row.delivery.due);
-            return Ok(due.map(|due| DueKey {
-                due,
-                delivery_id: id,
-            }));
+            let mut bounds = bounds.clone();
+            while let Some(key) = first_key(&*partition, bounds.clone())? {
+                let id = key::delivery_of(&key);
+                // What was settled since the key was read is no longer ahead,
+                // but the next one is.
+                if let Some(id) = id
+                    && let Some(row) = self.delivery_row(subscription, id)?
+                    && let Some(due) = row.delivery.due
+                {
+                    return Ok(Some(DueKey {
+                        due,
+                        delivery_id: id,
+                    }));
+                }
+                bounds.0 = Bound::Excluded(key);
+            }
         }
         Ok(None)
     }
@@ -251,4 +252,16 @@ fn next_queue(
         })
         .map_err(from_kv)?;
     Ok(next)
+}
+
+/// The first key within the bounds.
+fn first_key(partition: &dyn Partition, bounds: Bounds) -> Result<Option<Vec<u8>>> {
+    let mut first = None;
+    partition
+        .scan(bounds, Order::Forwards, &mut |key, _| {
+            first = Some(key.to_vec());
+            Step::Break(())
+        })
+        .map_err(from_kv)?;
+    Ok(first)
 }

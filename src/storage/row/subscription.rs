@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use super::code;
 use crate::{
     domain::{
-        CustomHeaders, EventPatterns, FilterExpression, Labels, LiveKeys, LiveSecrets, RateLimit,
-        RetryPolicy, Schedule, SignatureScheme, SigningKey, StateReason, Subscription,
+        CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Labels, LiveKeys, LiveSecrets,
+        RateLimit, RetryPolicy, Schedule, SignatureScheme, SigningKey, StateReason, Subscription,
         SubscriptionId, SubscriptionSpec, TenantId, Timeout, Timestamp, Version,
     },
     storage::bytes::{Malformed, Read, Reader, Writer},
@@ -165,7 +165,7 @@ fn write_spec(row: &mut Writer, spec: &SubscriptionSpec) {
 }
 
 fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
-    let url = row.parsed()?;
+    let url = EndpointUrl::from_canonical(row.text()?).ok_or(Malformed)?;
     let mut patterns = Vec::new();
     for _ in 0..row.long()? {
         patterns.push(row.parsed()?);

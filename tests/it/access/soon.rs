@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use postrider::{
     bootstrap::{SystemClock, SystemRandom},
     control::{AccessSettings, Control, Error, Limits},
-    domain::{ApiKeySpec, Clock, Holder, KeyHasher, NotAuthenticated, RootKey, Scope, TenantId},
+    domain::{
+        ApiKeySpec, Clock, Guard, Holder, KeyHasher, NotAuthenticated, RootKey, Scope, TenantId,
+    },
+    resolve::{self, Resolver},
     storage::{
         Engine,
         embedded::{Disk, open_in_memory},
@@ -27,6 +30,7 @@ fn control(store: &Arc<dyn Engine>) -> Control {
         Arc::clone(store),
         Arc::new(SystemClock),
         Arc::new(SystemRandom),
+        Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
         access,
     )

@@ -98,6 +98,13 @@ pub async fn subscribe(engine: &dyn Engine, count: u128) {
     }
 }
 
+pub fn ordered(number: u128, time: Timestamp, ordering_key: &str) -> Event {
+    Event {
+        ordering_key: Some(ordering_key.to_owned()),
+        ..event(number, time)
+    }
+}
+
 pub fn payload(data: impl Into<Bytes>) -> Payload {
     Payload {
         data: data.into(),

@@ -2,6 +2,7 @@
 //! receiver, and waiting that is bounded.
 
 pub mod cluster;
+mod dns;
 mod outsider;
 pub mod process;
 pub mod receiver;
@@ -10,6 +11,7 @@ mod sound;
 use std::{future::Future, time::Duration};
 
 pub use cluster::{Cluster, Fsync};
+pub use dns::{Dns, Reply as Answer};
 pub use outsider::Outsider;
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::within;
+use super::{Dns, within};
 
 /// What the servers of the tests keep secrets by.
 pub const ROOT_KEY: &str = "cm9vdCBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE=";
@@ -253,6 +253,11 @@ fn command(launcher: &[String], data: &Path, variables: &[(&str, &str)]) -> Comm
         // Most tests are about something else.
         .env("POSTRIDER_AUTH_MODE", "none")
         .env("POSTRIDER_SECRETS_KEY", ROOT_KEY)
+        .env("POSTRIDER_DELIVERY_ALLOW", "127.0.0.0/8")
+        .env(
+            "POSTRIDER_DELIVERY_NAMESERVERS",
+            Dns::of_nobody().address.to_string(),
+        )
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

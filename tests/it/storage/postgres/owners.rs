@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use postrider::{
     bootstrap::SystemRandom,
     control::{AccessSettings, Control, Limits},
-    domain::{KeyHasher, RootKey, State, StateCode, Subscription, SubscriptionId},
+    domain::{Guard, KeyHasher, RootKey, State, StateCode, Subscription, SubscriptionId},
+    resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
 
@@ -134,6 +135,7 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
         Arc::clone(&other),
         store.clock.clone(),
         Arc::new(SystemRandom),
+        Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
         AccessSettings {
             keys_needed: false,

@@ -120,6 +120,7 @@ macro_rules! run_suite {
             }
             together {
                 many_callers_lose_nothing_and_hints_come_in_order,
+                something_is_ahead_while_those_before_it_are_settled,
             }
             transfer {
                 what_was_exported_and_imported_reads_the_same,

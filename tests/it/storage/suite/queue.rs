@@ -21,13 +21,6 @@ async fn ahead(engine: &dyn Engine, ordering_key: &str, id: DeliveryId) -> Optio
     engine.ahead_of(sub(1), ordering_key, id).await.unwrap()
 }
 
-fn ordered(number: u128, time: Timestamp, ordering_key: &str) -> Event {
-    Event {
-        ordering_key: Some(ordering_key.to_owned()),
-        ..event(number, time)
-    }
-}
-
 fn place(due: Timestamp, delivery_id: DeliveryId) -> DueKey {
     DueKey { due, delivery_id }
 }

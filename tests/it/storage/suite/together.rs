@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::super::{build::*, fixture::Fixture, wait::logged};
 use postrider::{
     domain::{DeliveryId, DeliveryState},
-    storage::{CommitNumber, LogPosition},
+    storage::{CommitNumber, Engine, LogPosition},
 };
 
 /// Together fewer events than hints are kept.
@@ -61,5 +61,39 @@ pub async fn many_callers_lose_nothing_and_hints_come_in_order(store: &mut dyn F
     for id in done {
         let delivery = engine.delivery(tenant(), id).await.unwrap();
         assert_eq!(delivery.state, DeliveryState::Succeeded);
+    }
+}
+
+/// What is settled between two reads of one answer, its key and its row, must
+/// not hide what comes behind it.
+pub async fn something_is_ahead_while_those_before_it_are_settled(store: &mut dyn Fixture) {
+    const SETTLED: u128 = 300;
+    let engine = store.engine();
+    subscribe(&**engine, 1).await;
+    let mut ids = Vec::new();
+    for number in 1..=SETTLED + 2 {
+        ids.push(deliver(&**engine, ordered(number, NOON, "a"), &[1]).await);
+    }
+    let last = ids.pop().unwrap();
+    let open = ids.pop().unwrap();
+    let asks = || {
+        let engine: Arc<dyn Engine> = Arc::clone(engine);
+        tokio::spawn(async move {
+            loop {
+                let ahead = engine.ahead_of(sub(1), "a", last).await.unwrap();
+                let ahead = ahead.expect("the delivery before it is open");
+                if ahead.delivery_id == open {
+                    break;
+                }
+            }
+        })
+    };
+    let asking = [asks(), asks()];
+    for id in ids {
+        let record = succeeded(id, 1);
+        engine.record_attempts(vec![record]).await.unwrap();
+    }
+    for asks in asking {
+        asks.await.unwrap();
     }
 }
