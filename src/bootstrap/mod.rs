@@ -7,6 +7,7 @@ mod descriptors;
 mod lifecycle;
 mod migrate;
 pub mod offline;
+mod readiness;
 mod retention;
 mod server;
 mod source;

@@ -13,7 +13,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use http::HeaderMap;
-use tonic::{Request, Status, body::Body};
+use tonic::{Request, Status};
 use tower::{Layer, Service};
 
 use super::{
@@ -27,11 +27,6 @@ use crate::{
 
 /// The metadata that names the tenant of a call.
 const TENANT: &str = "postrider-tenant";
-
-type Answer = Result<http::Response<Body>, Infallible>;
-
-/// A call at the gate and beyond it.
-pub(super) type Call = BoxFuture<'static, Answer>;
 
 /// Puts the gate before services.
 #[derive(Clone)]
@@ -53,23 +48,23 @@ impl<S> Layer<S> for Gate {
     }
 }
 
-impl<S> Service<http::Request<Body>> for Gated<S>
+impl<S, B, A> Service<http::Request<B>> for Gated<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<http::Request<B>, Response = http::Response<A>, Error = Infallible>,
+    S: Clone + Send + 'static,
     S::Future: Send,
+    B: Send + 'static,
+    A: Default,
 {
-    type Response = http::Response<Body>;
+    type Response = http::Response<A>;
     type Error = Infallible;
-    type Future = Call;
+    type Future = BoxFuture<'static, Result<http::Response<A>, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.services.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Call {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let control = self.control.clone();
         // Those that are ready take the call, and their clone gets ready next.
         let next = self.services.clone();

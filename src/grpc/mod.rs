@@ -4,6 +4,7 @@
 
 mod access;
 mod api_key_service;
+mod call;
 mod codec_errors;
 mod convert;
 mod delivery_service;
@@ -13,7 +14,21 @@ mod publish_stream;
 mod replay_service;
 mod scopes;
 mod serve;
+mod server;
 mod status;
 mod subscription_service;
 
-pub use serve::{Settings, serve};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    call::Limits,
+    serve::{Settings, serve},
+    server::{Peer, Places, Shutdown},
+};
+
+/// When a call that streams has to come to an end, because the server or its
+/// connection does.
+fn draining<T>(request: &tonic::Request<T>) -> CancellationToken {
+    let ends = request.extensions().get::<Shutdown>();
+    ends.map(|ends| ends.draining.clone()).unwrap_or_default()
+}

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     access::{caller, tenant, while_allowed},
     convert::{from_id, replay},
+    draining,
     status::to_status,
 };
 use crate::{
@@ -24,12 +24,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Replays {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Replays {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -92,8 +91,8 @@ impl ReplayService for Replays {
         request: Request<WatchReplayRequest>,
     ) -> Result<Response<Self::WatchReplayStream>, Status> {
         let Caller { tenant, key, .. } = caller(&request)?;
+        let draining = draining(&request);
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
-        let draining = self.draining.clone();
         let steps = self.control.watch_replay(&tenant, id, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| match step {
