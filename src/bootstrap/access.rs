@@ -183,8 +183,8 @@ mod tests {
         let made = root_of(dir.path()).unwrap();
         assert_eq!(root_of(dir.path()).unwrap(), made);
         let path = dir.path().join(ROOT_KEY);
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = fs::metadata(&path).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         fs::write(&path, "broken").unwrap();
         let refused = root_of(dir.path()).unwrap_err().to_string();
         assert!(refused.contains("secrets.key must be"), "{refused}");
