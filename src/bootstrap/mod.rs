@@ -4,6 +4,7 @@
 
 mod access;
 mod descriptors;
+mod health;
 mod lifecycle;
 mod migrate;
 pub mod offline;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    AuthMode, DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, OptionalPath, Path, Period, Size},
+    AuthMode, ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
     list::List,
     reach::{Excepted, Nameserver},
     secret::{Database, Hidden},
@@ -23,6 +23,8 @@ use crate::domain::{Exception, KeyText, RootKey};
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[auth]`
     pub auth: Auth,
     /// `[secrets]`
@@ -41,9 +43,10 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 8] {
+    pub fn sections(&self) -> [&dyn Section; 9] {
         [
             &self.server,
+            &self.tls,
             &self.auth,
             &self.secrets,
             &self.storage,
@@ -56,8 +59,9 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 8] = [
+        let sections: [&mut dyn Section; 9] = [
             &mut self.server,
+            &mut self.tls,
             &mut self.auth,
             &mut self.secrets,
             &mut self.storage,
@@ -74,8 +78,14 @@ section! {
     /// Where calls come in.
     struct Server in "server" {
         /// Address and port of the gRPC server. The default answers this machine
-        /// only; calls are not encrypted.
+        /// only; any other needs `[tls]`, or `plaintext`.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Serves other machines without TLS: where something in front of the
+        /// server encrypts, or the network is trusted.
+        plaintext: bool as Switch = false,
+        /// Address and port that answer health checks alone, in plaintext: for
+        /// those who cannot speak TLS, such as the kubelet. None if empty.
+        health_listen: Option<SocketAddr> as Optional<Address> = None,
         /// Connections that may be open at once. More are closed at once.
         max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
         /// Connections that may be open from one address, or from one /64 of
@@ -96,6 +106,23 @@ section! {
 }
 
 section! {
+    /// Encryption of the gRPC server, TLS 1.2 or newer. The files are read again
+    /// when they change, and no call is dropped; if what they hold then cannot be
+    /// used, the old certificates stay.
+    struct Tls in "tls" {
+        /// The server's certificate and those between it and its authority, PEM.
+        cert_file: Option<PathBuf> as Optional<Path> = None,
+        /// The private key of the certificate, PEM.
+        key_file: Option<PathBuf> as Optional<Path> = None,
+        /// The authorities of clients' certificates, PEM. Clients are asked for
+        /// a certificate if it is set.
+        client_ca_file: Option<PathBuf> as Optional<Path> = None,
+        /// Whether a client needs a certificate where it is asked for one.
+        client_auth: ClientAuth as Choice<ClientAuth> = ClientAuth::Required,
+    }
+}
+
+section! {
     /// Who may call.
     struct Auth in "auth" {
         /// With `keys`, every call but those of health and reflection needs an API
@@ -108,7 +135,7 @@ section! {
         /// is first served, in the file `admin.key` of its directory.
         admin_key: Option<KeyText> as Hidden<KeyText> = None,
         /// A file that holds that key.
-        admin_key_file: Option<PathBuf> as OptionalPath = None,
+        admin_key_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 
@@ -123,7 +150,7 @@ section! {
         /// served.
         key: Option<RootKey> as Hidden<RootKey> = None,
         /// A file that holds that key.
-        key_file: Option<PathBuf> as OptionalPath = None,
+        key_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 
