@@ -8,6 +8,7 @@ mod health;
 mod lifecycle;
 mod migrate;
 pub mod offline;
+mod quotas;
 mod readiness;
 mod retention;
 mod server;

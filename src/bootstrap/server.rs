@@ -10,6 +10,7 @@ use super::{
     SystemClock, SystemRandom, access, descriptors,
     health::HealthPort,
     lifecycle::{Deadline, Signals},
+    quotas,
     readiness::Readiness,
     retention, store,
 };
@@ -114,6 +115,7 @@ impl Server {
             resolver,
             limits,
             access::settings(config, keys)?,
+            quotas::settings(&config.quotas),
         ));
         access::begin(config, &control).await?;
 

@@ -8,6 +8,7 @@ mod error;
 mod format;
 mod list;
 mod load;
+mod quotas;
 mod reach;
 mod secret;
 mod section;
@@ -21,6 +22,8 @@ pub use format::{AuthMode, ClientAuth, EngineName, LogFormat};
 pub use load::{Flag, Loaded, load};
 pub use secret::DatabaseUrl;
 pub use section::{Key, Section};
-pub use sections::{Auth, Config, Delivery, Limits, Log, Secrets, Server, Shutdown, Storage, Tls};
+pub use sections::{
+    Auth, Config, Delivery, Limits, Log, Quotas, Secrets, Server, Shutdown, Storage, Tls,
+};
 pub use show::{effective, reference};
-pub use tenants::TenantPeriods;
+pub use tenants::OfTenants;

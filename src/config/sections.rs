@@ -10,13 +10,14 @@ use super::{
     AuthMode, ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
     list::List,
+    quotas::Rate,
     reach::{Excepted, Nameserver},
     secret::{Database, Hidden},
     section::section,
-    tenants::{ByTenant, TenantPeriods},
+    tenants::{ByTenant, OfTenants},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::{Exception, KeyText, RootKey};
+use crate::domain::{Exception, KeyText, RateLimit, RootKey};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[limits]`
     pub limits: Limits,
+    /// `[quotas]`
+    pub quotas: Quotas,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[shutdown]`
@@ -43,7 +46,7 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 9] {
+    pub fn sections(&self) -> [&dyn Section; 10] {
         [
             &self.server,
             &self.tls,
@@ -51,6 +54,7 @@ impl Config {
             &self.secrets,
             &self.storage,
             &self.limits,
+            &self.quotas,
             &self.delivery,
             &self.shutdown,
             &self.log,
@@ -59,13 +63,14 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 9] = [
+        let sections: [&mut dyn Section; 10] = [
             &mut self.server,
             &mut self.tls,
             &mut self.auth,
             &mut self.secrets,
             &mut self.storage,
             &mut self.limits,
+            &mut self.quotas,
             &mut self.delivery,
             &mut self.shutdown,
             &mut self.log,
@@ -184,7 +189,7 @@ section! {
         /// at least as long as idempotency keys are remembered. An event with a
         /// pending delivery is kept until that is settled. Not longer than
         /// `retention`.
-        tenant_retention: TenantPeriods as ByTenant<{ 7 * DAY }, { 3_650 * DAY }> = TenantPeriods::new(),
+        tenant_retention: OfTenants<Duration> as ByTenant<Period<{ 7 * DAY }, { 3_650 * DAY }>> = OfTenants::new(),
     }
 }
 
@@ -197,6 +202,35 @@ section! {
         max_batch_size: usize as Size<usize, KIB, { 64 * MIB }> = 4 * 1024 * 1024,
         /// Most events in one `BatchPublishEvents` request.
         max_batch_events: usize as Count<usize, 1, 1_000> = 1_000,
+    }
+}
+
+section! {
+    /// What each tenant may use; what is empty has no bound. A call that would use
+    /// more is refused with `RESOURCE_EXHAUSTED`, reason `QUOTA_EXCEEDED`, and told when to
+    /// come again. Rates and counts of single tenants take the place of those of
+    /// all.
+    struct Quotas in "quotas" {
+        /// Events that a tenant may publish. A batch that is larger than what may
+        /// come at once is taken after a pause, and waited for afterwards. Each
+        /// process holds tenants to it for what it takes in itself.
+        publish_rate: Option<RateLimit> as Optional<Rate> = None,
+        /// Tenants with another rate.
+        tenant_publish_rate: OfTenants<RateLimit> as ByTenant<Rate> = OfTenants::new(),
+        /// Payloads that a tenant may publish in a second, likewise.
+        publish_size: Option<u64> as Optional<Size<u64, KIB, { 64 * MIB }>> = None,
+        /// Tenants with another size.
+        tenant_publish_size: OfTenants<u64> as ByTenant<Size<u64, KIB, { 64 * MIB }>> = OfTenants::new(),
+        /// Subscriptions that a tenant may have, disabled ones too.
+        subscriptions: Option<u32> as Optional<Count<u32, 1, 1_000_000>> = None,
+        /// Tenants that may have another number of subscriptions.
+        tenant_subscriptions: OfTenants<u32> as ByTenant<Count<u32, 1, 1_000_000>> = OfTenants::new(),
+        /// Deliveries that may be pending when a tenant publishes, due now or later.
+        /// They are counted every 5 s, so there may be more by what was published
+        /// meanwhile.
+        pending: Option<u64> as Optional<Count<u64, 1, 1_000_000_000>> = None,
+        /// Tenants that may have another number of deliveries pending.
+        tenant_pending: OfTenants<u64> as ByTenant<Count<u64, 1, 1_000_000_000>> = OfTenants::new(),
     }
 }
 

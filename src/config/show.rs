@@ -127,6 +127,16 @@ mod tests {
         max_batch_size = "4MiB"  # default
         max_batch_events = 1000  # default
 
+        [quotas]
+        publish_rate = ""  # default
+        tenant_publish_rate = ""  # default
+        publish_size = ""  # default
+        tenant_publish_size = ""  # default
+        subscriptions = ""  # default
+        tenant_subscriptions = ""  # default
+        pending = ""  # default
+        tenant_pending = ""  # default
+
         [delivery]
         max_in_flight = 4096  # default
         disable_after = "5d"  # default

@@ -13,7 +13,6 @@ mod fetch;
 mod heartbeat;
 mod lane;
 mod order;
-mod pace;
 mod reads;
 mod request;
 mod schedule;

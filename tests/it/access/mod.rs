@@ -3,6 +3,7 @@
 mod call;
 mod first_key;
 mod matrix;
+mod quotas;
 mod requests;
 mod shared;
 mod soon;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::{SystemClock, SystemRandom},
-    control::{AccessSettings, Control, Error, Limits},
+    control::{AccessSettings, Control, Error, Limits, QuotaSettings},
     domain::{
         ApiKeySpec, Clock, Guard, Holder, KeyHasher, NotAuthenticated, RootKey, Scope, TenantId,
     },
@@ -33,6 +33,7 @@ fn control(store: &Arc<dyn Engine>) -> Control {
         Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
         access,
+        QuotaSettings::default(),
     )
 }
 

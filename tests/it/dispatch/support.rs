@@ -121,7 +121,7 @@ impl House {
             now,
         );
         self.store
-            .create_subscription(subscription.clone(), None)
+            .create_subscription(subscription.clone(), None, None)
             .await
             .unwrap();
         Arc::new(subscription)
