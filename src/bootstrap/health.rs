@@ -44,3 +44,57 @@ impl HealthPort {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+    use tonic::transport::Channel;
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn startup_liveness_and_readiness_are_three_things() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let (started, has_started) = watch::channel(false);
+        let (ready, is_ready) = watch::channel(false);
+        let states = States {
+            started: has_started,
+            ready: is_ready,
+            draining: CancellationToken::new(),
+        };
+        let port = HealthPort::open(Some(address), states).await.unwrap();
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+        let client = HealthClient::new(channel.connect().await.unwrap());
+        let serving = async || {
+            let mut serving = Vec::new();
+            for service in ["startup", "liveness", "readiness"] {
+                let service = service.to_owned();
+                let reply = client.clone().check(HealthCheckRequest { service }).await;
+                serving.push(reply.unwrap().into_inner().status() == ServingStatus::Serving);
+            }
+            serving
+        };
+        assert_eq!(
+            serving().await,
+            [false, true, false],
+            "the store is being opened"
+        );
+        started.send_replace(true);
+        ready.send_replace(true);
+        assert_eq!(serving().await, [true, true, true]);
+        ready.send_replace(false);
+        assert_eq!(
+            serving().await,
+            [true, true, false],
+            "the disk is full, say"
+        );
+        drop(client);
+        port.close().await;
+    }
+}

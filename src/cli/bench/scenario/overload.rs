@@ -128,7 +128,11 @@ impl Load {
         pace: &Pace,
         answers: &Mutex<Answers>,
     ) {
-        while let Some(stamp) = pace.turn().await {
+        // What could not be sent in time is not made up for.
+        let end = Instant::now() + self.over;
+        while let Some(stamp) = pace.turn().await
+            && Instant::now() < end
+        {
             let event = Some(self.events.event(stamp));
             let sent = Instant::now();
             let answer = client.publish_event(PublishEventRequest { event }).await;
