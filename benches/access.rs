@@ -52,7 +52,7 @@ async fn main() {
         let identity = control.identify(Some(key)).await.unwrap();
         identity.call(None, Scope::Publish).is_ok()
     });
-    let mistyped = key.replace("_", "-");
+    let mistyped = key.replace('_', "-");
     let bad = time(async || control.identify(Some(&mistyped)).await.is_err());
     println!("{:>10.2?} a good key", good.await);
     println!("{:>10.2?} a mistyped one", bad.await);
