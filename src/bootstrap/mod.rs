@@ -6,6 +6,7 @@ mod descriptors;
 mod lifecycle;
 mod migrate;
 pub mod offline;
+mod reach;
 mod retention;
 mod server;
 mod source;

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SystemClock, SystemRandom, descriptors,
     lifecycle::{Deadline, Signals},
-    retention, store,
+    reach, retention, store,
 };
 use crate::{
     config::Config,
     control::{self, Control},
-    dispatch::{self, Dispatcher, HttpTransport},
-    domain::{DisableAfter, Guard},
-    grpc, resolve,
+    dispatch::{self, Dispatcher},
+    domain::DisableAfter,
+    grpc,
     storage::{Engine, Health},
     telemetry,
 };
@@ -77,13 +77,8 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
-        let guard = Guard::new(config.delivery.allow.clone());
-        let asked = resolve::Settings {
-            nameservers: config.delivery.nameservers.clone(),
-            ..Default::default()
-        };
-        let resolver = resolve::Resolver::new(guard, &asked)?;
-        let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
+        let resolver = reach::resolver(&config.delivery)?;
+        let transport = Arc::new(reach::transport(&config.delivery, &resolver)?);
         let dispatcher = dispatch::start(
             store.clone(),
             transport,

@@ -111,6 +111,25 @@ impl Format for Path {
     }
 }
 
+/// A path, or none.
+pub(super) struct MaybePath;
+
+impl Format for MaybePath {
+    type Value = Option<PathBuf>;
+
+    fn parse(text: &str) -> Option<Option<PathBuf>> {
+        Some(Path::parse(text))
+    }
+
+    fn write(value: &Option<PathBuf>) -> String {
+        value.as_ref().map_or_else(|| quoted(""), Path::write)
+    }
+
+    fn expected() -> String {
+        "empty, or a path".to_owned()
+    }
+}
+
 /// One of a list of names.
 pub(super) struct Choice<T>(PhantomData<T>);
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
+    format::{Address, Choice, Count, Filter, Format, MaybePath, Path, Period, Size},
     list::List,
     reach::{Excepted, Nameserver},
     secret::Database,
@@ -137,6 +137,9 @@ section! {
         /// Servers that resolve names. Those of the system (`/etc/resolv.conf`)
         /// if there are none.
         nameservers: Vec<SocketAddr> as List<Nameserver> = Vec::new(),
+        /// File of certificates in PEM that receivers' certificates may stand
+        /// on, beside those that the system trusts.
+        ca_file: Option<PathBuf> as MaybePath = None,
     }
 }
 

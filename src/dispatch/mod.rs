@@ -11,6 +11,7 @@ mod dispatcher;
 mod failure;
 mod fetch;
 mod lane;
+mod net;
 mod order;
 mod pace;
 mod reads;

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Each way to fail, here and there.
-pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 11] = [
+pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 12] = [
     (ErrorKind::Status, proto::ErrorKind::Status),
     (ErrorKind::Redirect, proto::ErrorKind::Redirect),
     (ErrorKind::Gone, proto::ErrorKind::Gone),
@@ -22,6 +22,7 @@ pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 11] = [
     ),
     (ErrorKind::Protocol, proto::ErrorKind::Protocol),
     (ErrorKind::Request, proto::ErrorKind::Request),
+    (ErrorKind::Refused, proto::ErrorKind::Refused),
 ];
 
 /// The delivery as a message.
