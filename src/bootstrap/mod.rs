@@ -7,6 +7,7 @@ mod lifecycle;
 mod migrate;
 pub mod offline;
 mod reach;
+mod readiness;
 mod retention;
 mod server;
 mod source;

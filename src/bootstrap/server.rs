@@ -4,19 +4,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     SystemClock, SystemRandom, descriptors,
     lifecycle::{Deadline, Signals},
-    reach, retention, store,
+    reach,
+    readiness::Readiness,
+    retention, store,
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     control::{self, Control},
     dispatch::{self, Dispatcher},
     domain::DisableAfter,
-    grpc,
+    grpc::{self, Shutdown},
     storage::{Engine, Health},
     telemetry,
 };
@@ -57,8 +58,8 @@ pub struct Server {
     address: SocketAddr,
     store: Arc<dyn Engine>,
     dispatcher: Dispatcher,
-    draining: CancellationToken,
-    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    shutdown: Shutdown,
+    grpc: JoinHandle<()>,
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
     replays: JoinHandle<()>,
@@ -95,7 +96,8 @@ impl Server {
             max_batch_bytes: config.limits.max_batch_size,
             max_batch_events: config.limits.max_batch_events,
         };
-        let draining = CancellationToken::new();
+        let shutdown = Shutdown::default();
+        let draining = shutdown.draining.clone();
         let retention = tokio::spawn(retention::keep(
             store.clone(),
             clock.clone(),
@@ -109,24 +111,28 @@ impl Server {
         let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
         let telling = tokio::spawn(telling);
 
+        let (accepting, is_accepting) = watch::channel(true);
         let (ready, is_ready) = watch::channel(true);
-        let readiness = tokio::spawn(follow(store.health(), draining.clone(), ready));
-        let settings = grpc::Settings {
-            max_concurrent_streams: config.server.max_concurrent_streams,
+        let readiness = Readiness {
+            store: store.health(),
+            accepting: is_accepting,
+            draining,
         };
+        let readiness = tokio::spawn(readiness.follow(ready));
         let grpc = tokio::spawn(grpc::serve(
             listener,
             control,
             is_ready,
-            draining.clone(),
-            settings,
+            accepting,
+            shutdown.clone(),
+            settings(&config.server),
         ));
         tracing::info!(%address, store = %place, "listening");
         Ok(Self {
             address,
             store,
             dispatcher,
-            draining,
+            shutdown,
             grpc,
             readiness,
             retention,
@@ -152,8 +158,7 @@ impl Server {
                 _ => "the store is gone".to_owned(),
             },
             ended = &mut self.grpc => match ended {
-                Ok(Ok(())) => "the gRPC server ended".to_owned(),
-                Ok(Err(error)) => format!("the gRPC server failed: {error}"),
+                Ok(()) => "the gRPC server ended".to_owned(),
                 Err(error) => format!("the gRPC server failed: {error}"),
             },
             () = self.dispatcher.stopped() => "the dispatcher ended".to_owned(),
@@ -164,15 +169,18 @@ impl Server {
     /// shortly before the deadline, and closes the store.
     pub async fn stop(self, deadline: Duration) {
         let deadline = Deadline::within(deadline);
-        self.draining.cancel();
+        self.shutdown.draining.cancel();
         self.store.hand_over();
         let left = deadline.left().saturating_sub(CLOSING);
-        let calls = self.grpc.abort_handle();
+        let mut calls = self.grpc;
         let finish_calls = async {
             // It has ended already if its end is the reason to stop.
-            if !calls.is_finished() && timeout(left, self.grpc).await.is_err() {
+            if !calls.is_finished() && timeout(left, &mut calls).await.is_err() {
                 tracing::warn!("calls were cut off at the deadline");
-                calls.abort();
+                self.shutdown.cut_off.cancel();
+                if timeout(CLOSING, &mut calls).await.is_err() {
+                    calls.abort();
+                }
             }
         };
         tokio::join!(finish_calls, self.dispatcher.drain(left));
@@ -197,21 +205,17 @@ impl Server {
     }
 }
 
-/// Keeps readiness true to the store and to the drain.
-async fn follow(
-    mut health: watch::Receiver<Health>,
-    draining: CancellationToken,
-    ready: watch::Sender<bool>,
-) {
-    loop {
-        let writable = *health.borrow_and_update() == Health::Writable;
-        ready.send_replace(writable && !draining.is_cancelled());
-        tokio::select! {
-            () = draining.cancelled() => break,
-            changed = health.changed() => if changed.is_err() {
-                break;
-            },
-        }
+fn settings(config: &config::Server) -> grpc::Settings {
+    grpc::Settings {
+        places: grpc::Places {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+        },
+        max_concurrent_streams: config.max_concurrent_streams,
+        limits: grpc::Limits {
+            calls: config.max_calls,
+            streams: config.max_streams,
+            request_bytes: config.max_request_memory,
+        },
     }
-    ready.send_replace(false);
 }

@@ -68,8 +68,22 @@ section! {
         /// Address and port of the gRPC server. The default answers this machine
         /// only; calls are neither encrypted nor authenticated.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Connections that may be open at once. More are closed at once.
+        max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
+        /// Connections that may be open from one address, or from one /64 of
+        /// IPv6. Behind a proxy, all callers have the proxy's address.
+        max_connections_per_address: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Calls that one connection may have open at once.
         max_concurrent_streams: u32 as Count<u32, 1, 100_000> = 100,
+        /// Calls that may be under way at once, over all connections. More are
+        /// refused with UNAVAILABLE (OVERLOADED) and may be tried again.
+        max_calls: usize as Count<usize, 1, 1_000_000> = 1_024,
+        /// Streams that may be open at once, over all connections.
+        max_streams: usize as Count<usize, 1, 1_000_000> = 1_024,
+        /// Memory for requests that are under way: events that wait until they
+        /// are written, above all. Calls beyond it are refused as overload is;
+        /// streams wait.
+        max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
     }
 }
 

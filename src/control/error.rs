@@ -70,8 +70,17 @@ pub enum Error {
     /// The store or the server is going away.
     #[error("server is not available")]
     Unavailable,
-    /// The store failed.
-    #[error("store failed")]
+    /// More is under way than the server takes at once.
+    #[error("server has too much under way: try again")]
+    Overloaded,
+    /// The caller's deadline passed. Whether a write happened is known to nobody.
+    #[error(
+        "deadline passed; if this was a write it may have happened: try again with the same \
+         idempotency key or request_id"
+    )]
+    DeadlineExceeded,
+    /// The store failed, or the program did.
+    #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

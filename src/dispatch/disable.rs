@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
+use super::reads;
 use crate::{
     domain::{
         Clock, DisableAfter, Next, State, StateCode, Subscription, SubscriptionId, Timestamp,
@@ -63,6 +64,8 @@ impl Disabling {
             match self.disable(called, why).await {
                 Ok(()) => return,
                 Err(storage::Error::VersionMismatch) => {}
+                // The next failure looks again.
+                Err(error) if reads::is_told(&error) => return,
                 Err(error) => {
                     error!(subscription = %called.id, %error, "could not disable subscription");
                     return;

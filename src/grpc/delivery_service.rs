@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     convert::{delivery, filter, from_id, stats, tail},
+    draining,
     status::to_status,
     tenant,
 };
@@ -24,12 +24,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Deliveries {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Deliveries {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -119,11 +118,9 @@ impl DeliveryService for Deliveries {
         request: Request<TailDeliveriesRequest>,
     ) -> Result<Response<Self::TailDeliveriesStream>, Status> {
         let tenant = tenant(&request);
+        let draining = draining(&request);
         let tail = tail::from_tail(request.into_inner()).map_err(to_status)?;
-        let steps = self
-            .control
-            .tail(&tenant, tail, self.draining.clone())
-            .await;
+        let steps = self.control.tail(&tenant, tail, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| step.map(tail::to_response).map_err(to_status));
         Ok(Response::new(responses.boxed()))

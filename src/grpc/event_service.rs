@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -26,12 +25,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Events {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Events {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -73,8 +71,7 @@ impl EventService for Events {
         request: Request<Streaming<StreamPublishEventsRequest>>,
     ) -> Result<Response<Self::StreamPublishEventsStream>, Status> {
         let tenant = tenant(&request);
-        let (control, draining) = (self.control.clone(), self.draining.clone());
-        let answers = publish_stream::answers(control, tenant, request.into_inner(), draining);
+        let answers = publish_stream::answers(self.control.clone(), tenant, request);
         Ok(Response::new(answers))
     }
 

@@ -11,13 +11,19 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Status, Streaming};
+use prost::Message;
+use tokio::sync::{
+    OwnedSemaphorePermit as Taken,
+    oneshot::{self, error::TryRecvError},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Request, Status, Streaming};
 
 use super::{
+    call::Budget,
     codec_errors::explain,
     convert::event,
+    draining,
     status::{to_refusal, to_status},
 };
 use crate::{
@@ -43,13 +49,13 @@ type Answers = BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
 pub(super) fn answers(
     control: Arc<Control>,
     tenant: TenantId,
-    events: Streaming<StreamPublishEventsRequest>,
-    draining: CancellationToken,
+    request: Request<Streaming<StreamPublishEventsRequest>>,
 ) -> Answers {
     let cut_off = Arc::new(OnceLock::new());
     let intake = Intake {
-        events,
-        draining: Box::pin(draining.cancelled_owned()),
+        draining: Box::pin(draining(&request).cancelled_owned()),
+        budget: request.extensions().get().cloned(),
+        events: request.into_inner(),
         cut_off: cut_off.clone(),
     };
     let mut order = Order::default();
@@ -58,7 +64,7 @@ pub(super) fn answers(
         let event = intake.next().await?;
         Some((event, intake))
     })
-    .map(move |event| {
+    .map(move |(event, bytes)| {
         let (control, tenant) = (control.clone(), tenant.clone());
         let (before, decided) = order.enter(&event);
         async move {
@@ -67,7 +73,7 @@ pub(super) fn answers(
                 let _ = before.await;
             }
             let answer = answer(&control, &tenant, event).await;
-            drop(decided);
+            drop((decided, bytes));
             Ok(answer)
         }
     })
@@ -103,12 +109,24 @@ impl Order {
 /// Reads events, and notes why if it stops before the client has.
 struct Intake {
     events: Streaming<StreamPublishEventsRequest>,
+    budget: Option<Budget>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_off: Arc<OnceLock<Status>>,
 }
 
 impl Intake {
-    async fn next(&mut self) -> Option<StreamPublishEventsRequest> {
+    /// The next event and what it takes of the budget until it is answered. While
+    /// nothing is left of that, nothing is read.
+    async fn next(&mut self) -> Option<(StreamPublishEventsRequest, Option<Taken>)> {
+        let event = self.read().await?;
+        let bytes = match &self.budget {
+            Some(budget) => Some(budget.take(event.encoded_len()).await),
+            None => None,
+        };
+        Some((event, bytes))
+    }
+
+    async fn read(&mut self) -> Option<StreamPublishEventsRequest> {
         let why = tokio::select! {
             biased;
             () = &mut self.draining => to_status(Error::Unavailable),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
     convert::{from_id, replay},
+    draining,
     status::to_status,
     tenant,
 };
@@ -23,12 +23,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Replays {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Replays {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -90,9 +89,8 @@ impl ReplayService for Replays {
         &self,
         request: Request<WatchReplayRequest>,
     ) -> Result<Response<Self::WatchReplayStream>, Status> {
-        let tenant = tenant(&request);
+        let (tenant, draining) = (tenant(&request), draining(&request));
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
-        let draining = self.draining.clone();
         let steps = self.control.watch_replay(&tenant, id, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| match step {

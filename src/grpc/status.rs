@@ -146,6 +146,11 @@ fn tell(error: &Error) -> Told {
             retry_delay: Some(RETRY_SOON),
             ..told(Code::Unavailable, "UNAVAILABLE")
         },
+        Error::Overloaded => Told {
+            retry_delay: Some(RETRY_SOON),
+            ..told(Code::Unavailable, "OVERLOADED")
+        },
+        Error::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         Error::Internal(cause) => {
             tracing::error!(error = &**cause as &dyn std::error::Error, "call failed");
             told(Code::Internal, "INTERNAL")
@@ -224,6 +229,8 @@ mod tests {
             Error::TestPending(event),
             Error::DiskFull,
             Error::Unavailable,
+            Error::Overloaded,
+            Error::DeadlineExceeded,
             Error::Internal("the cause".into()),
         ];
         let lines = errors.map(|error| {
@@ -258,7 +265,9 @@ mod tests {
         DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
         ResourceExhausted DISK_FULL: disk is full +RetryInfo
         Unavailable UNAVAILABLE: server is not available +RetryInfo
-        Internal INTERNAL: store failed
+        Unavailable OVERLOADED: server has too much under way: try again +RetryInfo
+        DeadlineExceeded DEADLINE_EXCEEDED: deadline passed; if this was a write it may have happened: try again with the same idempotency key or request_id
+        Internal INTERNAL: internal error
         "#);
     }
 }

@@ -6,6 +6,7 @@
     reason = "the support code is as public as a test gets"
 )]
 
+mod abuse;
 mod architecture;
 mod chart;
 mod cloudevents;
@@ -25,6 +26,7 @@ mod lifecycle;
 mod memory;
 mod operational;
 mod order;
+mod overload;
 mod powercut;
 mod readme;
 mod receivers;
