@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use bytes::BytesMut;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
@@ -50,7 +49,7 @@ impl HttpTransport {
         &self,
         request: Request,
         received: &mut Received,
-        body: &mut BytesMut,
+        body: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let began = Instant::now();
         let (answer, lent) = self.send_once(request, received).await?;
@@ -122,11 +121,12 @@ impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Received {
         let timeout = request.timeout;
         let mut received = Received::default();
-        let mut body = BytesMut::new();
+        let mut body = Vec::new();
         let exchange = self.exchange(request, &mut received, &mut body);
         let done = tokio::time::timeout(timeout, exchange).await;
         if let Some(response) = &mut received.response {
-            response.body = body.freeze();
+            // It is kept for a while, so without room to grow.
+            response.body = body.into_boxed_slice().into();
         }
         received.failure = match done {
             Ok(Ok(())) => None,

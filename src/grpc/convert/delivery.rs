@@ -144,6 +144,6 @@ mod tests {
                 "{shown:?}"
             );
         }
-        assert!(proto::ErrorKind::try_from(12).is_err());
+        assert!(proto::ErrorKind::try_from(13).is_err());
     }
 }
