@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_is_shown() {
-        for number in 1..=11 {
+        for number in 1..=12 {
             let shown = proto::ErrorKind::try_from(number).unwrap();
             assert!(
                 ERROR_KINDS.iter().any(|(_, kind)| *kind == shown),
