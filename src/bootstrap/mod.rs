@@ -3,6 +3,7 @@
 //! others.
 
 mod descriptors;
+mod health;
 mod lifecycle;
 mod migrate;
 pub mod offline;

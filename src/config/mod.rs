@@ -3,6 +3,7 @@
 //! Flags win over the environment, that over the file, that over defaults.
 
 mod closest;
+mod conflicts;
 mod error;
 mod format;
 mod list;
@@ -16,10 +17,10 @@ mod tenants;
 mod units;
 
 pub use error::{Error, Source};
-pub use format::{EngineName, LogFormat};
+pub use format::{ClientAuth, EngineName, LogFormat};
 pub use load::{Flag, Loaded, load};
 pub use secret::DatabaseUrl;
 pub use section::{Key, Section};
-pub use sections::{Config, Delivery, Limits, Log, Server, Shutdown, Storage};
+pub use sections::{Config, Delivery, Limits, Log, Server, Shutdown, Storage, Tls};
 pub use show::{effective, reference};
 pub use tenants::TenantPeriods;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, MaybePath, Path, Period, Size},
+    ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
     list::List,
     reach::{Excepted, Nameserver},
     secret::Database,
@@ -23,6 +23,8 @@ use crate::domain::Exception;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[storage]`
     pub storage: Storage,
     /// `[limits]`
@@ -37,9 +39,10 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 6] {
+    pub fn sections(&self) -> [&dyn Section; 7] {
         [
             &self.server,
+            &self.tls,
             &self.storage,
             &self.limits,
             &self.delivery,
@@ -50,8 +53,9 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 6] = [
+        let sections: [&mut dyn Section; 7] = [
             &mut self.server,
+            &mut self.tls,
             &mut self.storage,
             &mut self.limits,
             &mut self.delivery,
@@ -66,8 +70,14 @@ section! {
     /// Where calls come in.
     struct Server in "server" {
         /// Address and port of the gRPC server. The default answers this machine
-        /// only; calls are neither encrypted nor authenticated.
+        /// only; any other needs `[tls]`, or `plaintext`.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Serves other machines without TLS: where something in front of the
+        /// server encrypts, or the network is trusted.
+        plaintext: bool as Switch = false,
+        /// Address and port that answer health checks alone, in plaintext: for
+        /// those who cannot speak TLS, such as the kubelet. None if empty.
+        health_listen: Option<SocketAddr> as Optional<Address> = None,
         /// Connections that may be open at once. More are closed at once.
         max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
         /// Connections that may be open from one address, or from one /64 of
@@ -84,6 +94,23 @@ section! {
         /// are written, above all. Calls beyond it are refused as overload is;
         /// streams wait.
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
+    }
+}
+
+section! {
+    /// Encryption of the gRPC server, TLS 1.2 or newer. The files are read again
+    /// when they change, and no call is dropped; if what they hold then cannot be
+    /// used, the old certificates stay.
+    struct Tls in "tls" {
+        /// The server's certificate and those between it and its authority, PEM.
+        cert_file: Option<PathBuf> as Optional<Path> = None,
+        /// The private key of the certificate, PEM.
+        key_file: Option<PathBuf> as Optional<Path> = None,
+        /// The authorities of clients' certificates, PEM. Clients are asked for
+        /// a certificate if it is set.
+        client_ca_file: Option<PathBuf> as Optional<Path> = None,
+        /// Whether a client needs a certificate where it is asked for one.
+        client_auth: ClientAuth as Choice<ClientAuth> = ClientAuth::Required,
     }
 }
 
@@ -153,7 +180,7 @@ section! {
         nameservers: Vec<SocketAddr> as List<Nameserver> = Vec::new(),
         /// File of certificates in PEM that receivers' certificates may stand
         /// on, beside those that the system trusts.
-        ca_file: Option<PathBuf> as MaybePath = None,
+        ca_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 

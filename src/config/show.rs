@@ -88,12 +88,20 @@ mod tests {
 
         [server]
         listen = "127.0.0.1:50051"  # default
+        plaintext = false  # default
+        health_listen = ""  # default
         max_connections = 4096  # default
         max_connections_per_address = 1024  # default
         max_concurrent_streams = 100  # default
         max_calls = 1024  # default
         max_streams = 1024  # default
         max_request_memory = "256MiB"  # default
+
+        [tls]
+        cert_file = ""  # default
+        key_file = ""  # default
+        client_ca_file = ""  # default
+        client_auth = "required"  # default
 
         [storage]
         engine = "sled"  # default

@@ -10,6 +10,7 @@ mod disable;
 mod dispatcher;
 mod failure;
 mod fetch;
+mod heartbeat;
 mod lane;
 mod net;
 mod order;
@@ -25,6 +26,7 @@ mod window;
 
 pub use client::{BuildError, HttpTransport};
 pub use dispatcher::{Dispatcher, start};
+pub use heartbeat::Heartbeat;
 pub use request::{Endpoint, Request};
 pub use settings::Settings;
 pub use transport::{Failure, Received, Response, Transport};

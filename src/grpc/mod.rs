@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     call::Limits,
-    serve::{Settings, serve},
-    server::{Peer, Places, Shutdown},
+    health::States,
+    serve::{Settings, serve, serve_health},
+    server::{Identity, Peer, Places, Shutdown, Tls, TlsError, TlsFiles},
 };
 use crate::domain::TenantId;
 

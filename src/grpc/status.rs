@@ -57,7 +57,7 @@ pub(super) fn to_status(error: Error) -> Status {
 /// What a check of the health of an unknown service is told: the code is the
 /// health protocol's own.
 pub(super) fn unknown_service(name: &str) -> Status {
-    let message = "service must be \"liveness\", \"readiness\" or empty";
+    let message = "service must be \"startup\", \"liveness\", \"readiness\" or empty";
     let mut details = ErrorDetails::with_error_info("UNKNOWN_SERVICE", DOMAIN, HashMap::new());
     details.set_resource_info("service", clip(name), "", message);
     Status::with_error_details(Code::NotFound, message, details)
