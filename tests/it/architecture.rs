@@ -56,7 +56,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("prost", &["grpc", "http", "proto", "bootstrap", "cli"]),
     ("hickory_resolver", &["resolve"]),
     ("reqwest", &["cli"]),
-    ("tokio_rustls", &["dispatch::net"]),
+    ("tokio_rustls", &["dispatch::net", "grpc::server"]),
     ("anyhow", &["bootstrap", "cli", "main"]),
     ("clap", &["cli", "main"]),
     ("toml", &["config"]),
