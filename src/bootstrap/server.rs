@@ -7,19 +7,19 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    SystemClock, SystemRandom, descriptors,
+    SystemClock, SystemRandom, access, descriptors,
     health::HealthPort,
     lifecycle::{Deadline, Signals},
+    quotas, reach,
     readiness::Readiness,
     retention, store,
 };
 use crate::{
     config::{self, ClientAuth, Config},
     control::{self, Control},
-    dispatch::{self, Dispatcher, HttpTransport},
-    domain::{DisableAfter, Guard},
+    dispatch::{self, Dispatcher},
+    domain::DisableAfter,
     grpc::{self, Shutdown, States, Tls, TlsFiles},
-    resolve,
     storage::{Engine, Health},
     telemetry,
 };
@@ -78,6 +78,7 @@ impl Server {
         descriptors::raise(config.delivery.max_in_flight);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
+        let keys = access::configured(config)?;
         let tls = encryption(&config.tls)?;
         let shutdown = Shutdown::default();
         let draining = shutdown.draining.clone();
@@ -95,29 +96,35 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
-        let guard = Guard::new(config.delivery.allow.clone());
-        let asked = resolve::Settings {
-            nameservers: config.delivery.nameservers.clone(),
-            ..Default::default()
+        let resolver = reach::resolver(&config.delivery)?;
+        let transport = Arc::new(reach::transport(&config.delivery, &resolver)?);
+
+        let limits = crate::control::Limits {
+            max_payload_bytes: config.limits.max_payload_size,
+            max_batch_bytes: config.limits.max_batch_size,
+            max_batch_events: config.limits.max_batch_events,
         };
-        let resolver = resolve::Resolver::new(guard, &asked)?;
-        let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
+        let control = Arc::new(Control::new(
+            store.clone(),
+            clock.clone(),
+            random.clone(),
+            resolver,
+            limits,
+            access::settings(config, keys)?,
+            quotas::settings(&config.quotas),
+        ));
+        access::begin(config, &control).await?;
         let dispatcher = dispatch::start(
             store.clone(),
             transport,
             clock.clone(),
-            random.clone(),
+            random,
             dispatch::Settings {
                 max_in_flight: config.delivery.max_in_flight,
                 disable_after: DisableAfter::new(config.delivery.disable_after),
                 ..Default::default()
             },
         );
-        let limits = crate::control::Limits {
-            max_payload_bytes: config.limits.max_payload_size,
-            max_batch_bytes: config.limits.max_batch_size,
-            max_batch_events: config.limits.max_batch_events,
-        };
         let retention = tokio::spawn(retention::keep(
             store.clone(),
             clock.clone(),
@@ -125,9 +132,8 @@ impl Server {
             config.storage.tenant_retention.clone(),
             draining.clone(),
         ));
-        let replays = control::replay(store.clone(), clock.clone(), draining.clone());
+        let replays = control::replay(store.clone(), clock, draining.clone());
         let replays = tokio::spawn(replays);
-        let control = Arc::new(Control::new(store.clone(), clock, random, resolver, limits));
         let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
         let telling = tokio::spawn(telling);
 

@@ -1,11 +1,11 @@
 //! What only the values together show to be wrong.
 
-use super::{Config, EngineName};
+use super::{AuthMode, Config, EngineName};
 
 /// What is wrong, each with the keys that it comes from: it is told of the first
 /// that somebody set.
 pub(super) fn conflicts(config: &Config) -> Vec<(&'static [&'static str], String)> {
-    let rules = [limits, store, encryption, health];
+    let rules = [limits, store, access, encryption, health];
     rules.into_iter().flat_map(|rule| rule(config)).collect()
 }
 
@@ -42,6 +42,28 @@ fn store(config: &Config) -> Vec<Conflict> {
         &["storage.url"],
         "storage.url names a database, which only storage.engine = \"postgres\" uses; \
          set that, or leave the URL out",
+    ));
+    found
+}
+
+fn access(config: &Config) -> Vec<Conflict> {
+    let (auth, secrets) = (&config.auth, &config.secrets);
+    let is_exposed = !config.server.listen.ip().to_canonical().is_loopback();
+    let mut found = told_if(
+        auth.mode == AuthMode::None && is_exposed,
+        &["auth.mode", "server.listen"],
+        "auth.mode is \"none\", which lets anybody do everything, so server.listen must be a \
+         loopback address such as 127.0.0.1:50051",
+    );
+    found.extend(told_if(
+        auth.admin_key.is_some() && auth.admin_key_file.is_some(),
+        &["auth.admin_key"],
+        "auth.admin_key and auth.admin_key_file are both set; leave one out",
+    ));
+    found.extend(told_if(
+        secrets.key.is_some() && secrets.key_file.is_some(),
+        &["secrets.key"],
+        "secrets.key and secrets.key_file are both set; leave one out",
     ));
     found
 }

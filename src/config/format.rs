@@ -54,6 +54,19 @@ impl Named for EngineName {
     ];
 }
 
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Who shows an API key.
+    Keys,
+    /// Anybody.
+    None,
+}
+
+impl Named for AuthMode {
+    const ALL: &[(&'static str, Self)] = &[("keys", Self::Keys), ("none", Self::None)];
+}
+
 /// Shape of the log's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

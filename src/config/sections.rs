@@ -7,16 +7,17 @@ use std::{
 };
 
 use super::{
-    ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
+    AuthMode, ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
     list::List,
+    quotas::Rate,
     reach::{Excepted, Nameserver},
-    secret::Database,
+    secret::{Database, Hidden},
     section::section,
-    tenants::{ByTenant, TenantPeriods},
+    tenants::{ByTenant, OfTenants},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::Exception;
+use crate::domain::{Exception, KeyText, RateLimit, RootKey};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,10 +26,16 @@ pub struct Config {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[secrets]`
+    pub secrets: Secrets,
     /// `[storage]`
     pub storage: Storage,
     /// `[limits]`
     pub limits: Limits,
+    /// `[quotas]`
+    pub quotas: Quotas,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[shutdown]`
@@ -39,12 +46,15 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 7] {
+    pub fn sections(&self) -> [&dyn Section; 10] {
         [
             &self.server,
             &self.tls,
+            &self.auth,
+            &self.secrets,
             &self.storage,
             &self.limits,
+            &self.quotas,
             &self.delivery,
             &self.shutdown,
             &self.log,
@@ -53,11 +63,14 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 7] = [
+        let sections: [&mut dyn Section; 10] = [
             &mut self.server,
             &mut self.tls,
+            &mut self.auth,
+            &mut self.secrets,
             &mut self.storage,
             &mut self.limits,
+            &mut self.quotas,
             &mut self.delivery,
             &mut self.shutdown,
             &mut self.log,
@@ -115,6 +128,38 @@ section! {
 }
 
 section! {
+    /// Who may call.
+    struct Auth in "auth" {
+        /// With `keys`, every call but those of health and reflection needs an API
+        /// key. With `none`, anybody may do everything, for any tenant; that is
+        /// refused unless the server answers this machine only.
+        mode: AuthMode as Choice<AuthMode> = AuthMode::Keys,
+        /// A key that may do everything for all tenants, and is good for as long as
+        /// it stands here. `postrider admin-key` makes one. Better set by the
+        /// environment, or in a file. Without it, an embedded store gets one when it
+        /// is first served, in the file `admin.key` of its directory.
+        admin_key: Option<KeyText> as Hidden<KeyText> = None,
+        /// A file that holds that key.
+        admin_key_file: Option<PathBuf> as Optional<Path> = None,
+    }
+}
+
+section! {
+    /// What secrets are kept by. Whoever has this and a copy of the store has what
+    /// is in it.
+    struct Secrets in "secrets" {
+        /// The key by which API keys are hashed; the same in every process that
+        /// serves the store. With another one, no API key is known any more. Better
+        /// set by the environment, or in a file. Without it, an embedded store gets
+        /// one in the file `secrets.key` of its directory, and PostgreSQL is not
+        /// served.
+        key: Option<RootKey> as Hidden<RootKey> = None,
+        /// A file that holds that key.
+        key_file: Option<PathBuf> as Optional<Path> = None,
+    }
+}
+
+section! {
     /// Where events are kept.
     struct Storage in "storage" {
         /// The storage engine. An embedded store remembers which one wrote it, and
@@ -144,7 +189,7 @@ section! {
         /// at least as long as idempotency keys are remembered. An event with a
         /// pending delivery is kept until that is settled. Not longer than
         /// `retention`.
-        tenant_retention: TenantPeriods as ByTenant<{ 7 * DAY }, { 3_650 * DAY }> = TenantPeriods::new(),
+        tenant_retention: OfTenants<Duration> as ByTenant<Period<{ 7 * DAY }, { 3_650 * DAY }>> = OfTenants::new(),
     }
 }
 
@@ -157,6 +202,35 @@ section! {
         max_batch_size: usize as Size<usize, KIB, { 64 * MIB }> = 4 * 1024 * 1024,
         /// Most events in one `BatchPublishEvents` request.
         max_batch_events: usize as Count<usize, 1, 1_000> = 1_000,
+    }
+}
+
+section! {
+    /// What each tenant may use; what is empty has no bound. A call that would use
+    /// more is refused with `RESOURCE_EXHAUSTED`, reason `QUOTA_EXCEEDED`, and told when to
+    /// come again. Rates and counts of single tenants take the place of those of
+    /// all.
+    struct Quotas in "quotas" {
+        /// Events that a tenant may publish. A batch that is larger than what may
+        /// come at once is taken after a pause, and waited for afterwards. Each
+        /// process holds tenants to it for what it takes in itself.
+        publish_rate: Option<RateLimit> as Optional<Rate> = None,
+        /// Tenants with another rate.
+        tenant_publish_rate: OfTenants<RateLimit> as ByTenant<Rate> = OfTenants::new(),
+        /// Payloads that a tenant may publish in a second, likewise.
+        publish_size: Option<u64> as Optional<Size<u64, KIB, { 64 * MIB }>> = None,
+        /// Tenants with another size.
+        tenant_publish_size: OfTenants<u64> as ByTenant<Size<u64, KIB, { 64 * MIB }>> = OfTenants::new(),
+        /// Subscriptions that a tenant may have, disabled ones too.
+        subscriptions: Option<u32> as Optional<Count<u32, 1, 1_000_000>> = None,
+        /// Tenants that may have another number of subscriptions.
+        tenant_subscriptions: OfTenants<u32> as ByTenant<Count<u32, 1, 1_000_000>> = OfTenants::new(),
+        /// Deliveries that may be pending when a tenant publishes, due now or later.
+        /// They are counted every 5 s, so there may be more by what was published
+        /// meanwhile.
+        pending: Option<u64> as Optional<Count<u64, 1, 1_000_000_000>> = None,
+        /// Tenants that may have another number of deliveries pending.
+        tenant_pending: OfTenants<u64> as ByTenant<Count<u64, 1, 1_000_000_000>> = OfTenants::new(),
     }
 }
 
@@ -178,6 +252,9 @@ section! {
         /// Servers that resolve names. Those of the system (`/etc/resolv.conf`)
         /// if there are none.
         nameservers: Vec<SocketAddr> as List<Nameserver> = Vec::new(),
+        /// File of certificates in PEM that receivers' certificates may stand
+        /// on, beside those that the system trusts.
+        ca_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 

@@ -62,7 +62,7 @@ variables that begin with `POSTRIDER_`, is an error. `postrider config show` \
 prints the values in effect and where each came from.
 
 Flags of `postrider serve`: `--config`, `--listen` (server.listen), `--data-dir` \
-(storage.data_dir), `--log-level` (log.level), `--log-format` (log.format).
+(storage.data_dir), `--auth` (auth.mode), `--log-level` (log.level), `--log-format` (log.format).
 ";
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -103,6 +103,15 @@ mod tests {
         client_ca_file = ""  # default
         client_auth = "required"  # default
 
+        [auth]
+        mode = "keys"  # default
+        admin_key = ""  # default
+        admin_key_file = ""  # default
+
+        [secrets]
+        key = ""  # default
+        key_file = ""  # default
+
         [storage]
         engine = "sled"  # default
         data_dir = "./data"  # default
@@ -118,11 +127,22 @@ mod tests {
         max_batch_size = "4MiB"  # default
         max_batch_events = 1000  # default
 
+        [quotas]
+        publish_rate = ""  # default
+        tenant_publish_rate = ""  # default
+        publish_size = ""  # default
+        tenant_publish_size = ""  # default
+        subscriptions = ""  # default
+        tenant_subscriptions = ""  # default
+        pending = ""  # default
+        tenant_pending = ""  # default
+
         [delivery]
         max_in_flight = 4096  # default
         disable_after = "5d"  # default
         allow = ""  # default
         nameservers = ""  # default
+        ca_file = ""  # default
 
         [shutdown]
         deadline = "8s"  # default

@@ -1,7 +1,12 @@
 //! Why a use case failed, by what the caller can do about it.
 
+use std::time::Duration;
+
 use crate::{
-    domain::{DeliveryId, EventId, EventType, NotChangeable, Violation},
+    domain::{
+        DeliveryId, EventId, EventType, NotAllowed, NotAuthenticated, NotChangeable, Quota,
+        TenantId, Violation,
+    },
     storage::{self, Resource},
 };
 
@@ -27,6 +32,22 @@ pub enum Error {
     /// There is no such thing, or it is another tenant's.
     #[error("does not exist")]
     NotFound(Resource),
+    /// Nobody knows who calls.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// The caller may not do this.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The tenant used up what it may use.
+    #[error("quota of tenant {tenant} is used up: {quota}")]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: TenantId,
+        /// What it used up.
+        quota: Quota,
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// The etag is not the current one.
     #[error("subscription has another etag: read it again and decide anew")]
     EtagMismatch,

@@ -1,15 +1,18 @@
 //! The use cases: subscribe, publish, look, retry, replay, tail. Knows no protocol and
 //! no engine.
 
+mod access;
 mod deliveries;
 mod error;
 mod events;
 mod explain;
 mod filter;
+mod keys;
 mod list;
 mod operational;
 mod patch;
 mod publish;
+mod quotas;
 mod reach;
 mod replayer;
 mod replays;
@@ -23,13 +26,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::routing::Routes;
+use self::{access::Access, quotas::Meter, routing::Routes};
 pub use self::{
+    access::AccessSettings,
     error::{Error, Result},
     filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
     operational::tell,
     patch::SpecPatch,
+    quotas::QuotaSettings,
     replayer::replay,
     subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
@@ -70,6 +75,8 @@ pub struct Control {
     resolver: Resolver,
     limits: Limits,
     routes: Routes,
+    access: Arc<Access>,
+    meter: Meter,
     /// The last event's id that was given.
     last_id: Mutex<EventId>,
 }
@@ -82,8 +89,13 @@ impl Control {
         random: Arc<dyn Random>,
         resolver: Resolver,
         limits: Limits,
+        access: AccessSettings,
+        quotas: QuotaSettings,
     ) -> Self {
+        let access = Access::new(store.clone(), clock.clone(), access);
         Self {
+            access: Arc::new(access),
+            meter: Meter::new(quotas),
             store,
             clock,
             random,
@@ -102,6 +114,13 @@ impl Control {
     /// The time by which requests are judged.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Random bytes that nobody can guess.
+    fn random_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        bytes
     }
 
     /// The ids of so many events, greater than all that were given before.

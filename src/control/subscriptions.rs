@@ -100,10 +100,15 @@ impl Control {
         let stored = subscription.clone();
         match self
             .store
-            .create_subscription(stored, create.request_id.clone())
+            .create_subscription(
+                stored,
+                create.request_id.clone(),
+                self.meter.subscriptions(tenant),
+            )
             .await?
         {
             Created::New => Ok(subscription),
+            Created::TooMany => Err(self.too_many_subscriptions(tenant)),
             Created::Repeated(first) => {
                 if create.is_repeated_by(&first) {
                     Ok(*first)
@@ -289,11 +294,5 @@ impl Control {
 
     fn new_signing_key(&self) -> SigningKey {
         SigningKey::from_private(self.random_bytes())
-    }
-
-    fn random_bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
-        bytes
     }
 }

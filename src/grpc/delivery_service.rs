@@ -6,13 +6,14 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status};
 
 use super::{
+    access::{caller, tenant, while_allowed},
     convert::{delivery, filter, from_id, stats, tail},
     draining,
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
+    domain::Caller,
     proto::{
         CancelDeliveryRequest, Delivery, GetDeliveryRequest, GetDeliveryStatsRequest,
         GetDeliveryStatsResponse, ListAttemptsRequest, ListAttemptsResponse, ListDeliveriesRequest,
@@ -38,7 +39,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<GetDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let found = self.control.delivery(&tenant, id).await;
         Ok(Response::new(delivery::to_delivery(
@@ -50,7 +51,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, list) =
             filter::from_list_deliveries(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_deliveries(&tenant, &filter, &list).await;
@@ -65,7 +66,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<ListAttemptsRequest>,
     ) -> Result<Response<ListAttemptsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, list) = filter::from_list_attempts(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_attempts(&tenant, &filter, &list).await;
         let listed = listed.map_err(to_status)?;
@@ -83,7 +84,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<RetryDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let retried = self.control.retry(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(delivery::to_delivery(&retried)))
@@ -93,7 +94,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let cancelled = self.control.cancel(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(delivery::to_delivery(&cancelled)))
@@ -103,7 +104,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<GetDeliveryStatsRequest>,
     ) -> Result<Response<GetDeliveryStatsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let query = stats::from_stats(&request.into_inner(), self.control.now());
         let query = query.map_err(to_status)?;
         let groups = self.control.delivery_stats(&tenant, &query).await;
@@ -117,12 +118,12 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<TailDeliveriesRequest>,
     ) -> Result<Response<Self::TailDeliveriesStream>, Status> {
-        let tenant = tenant(&request);
+        let Caller { tenant, key, .. } = caller(&request)?;
         let draining = draining(&request);
         let tail = tail::from_tail(request.into_inner()).map_err(to_status)?;
         let steps = self.control.tail(&tenant, tail, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| step.map(tail::to_response).map_err(to_status));
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(while_allowed(&self.control, key, responses)))
     }
 }

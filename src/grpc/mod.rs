@@ -1,6 +1,9 @@
 //! The gRPC services: request, control, response. Conversions, the one table of
-//! errors to statuses, health and reflection; no decisions.
+//! errors to statuses, the gate and the one table of what a caller needs, health
+//! and reflection; no decisions.
 
+mod access;
+mod api_key_service;
 mod call;
 mod codec_errors;
 mod convert;
@@ -9,6 +12,7 @@ mod event_service;
 mod health;
 mod publish_stream;
 mod replay_service;
+mod scopes;
 mod serve;
 mod server;
 mod status;
@@ -22,12 +26,6 @@ pub use self::{
     serve::{Settings, serve, serve_health},
     server::{Identity, Peer, Places, Shutdown, Tls, TlsError, TlsFiles},
 };
-use crate::domain::TenantId;
-
-/// The tenant a call acts for. There is one until callers are known.
-fn tenant<T>(_request: &tonic::Request<T>) -> TenantId {
-    TenantId::default()
-}
 
 /// When a call that streams has to come to an end, because the server or its
 /// connection does.

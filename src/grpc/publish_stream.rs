@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use prost::Message;
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     control::{Control, Error},
-    domain::TenantId,
+    domain::{Caller, NotAuthenticated, TenantId},
     proto::{
         StreamPublishEventsRequest, StreamPublishEventsResponse,
         stream_publish_events_response::Result as Answer,
@@ -44,15 +45,17 @@ type Answers = BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
 /// The answers to a stream of events.
 ///
 /// The stream ends when the client has sent its last event, when reading fails,
-/// or when the server drains. What was read by then is answered first: an error
+/// when the server drains, or when the caller's key is no longer good. What was read by then is answered first: an error
 /// between the answers would end them.
 pub(super) fn answers(
     control: Arc<Control>,
-    tenant: TenantId,
+    caller: Caller,
     request: Request<Streaming<StreamPublishEventsRequest>>,
 ) -> Answers {
     let cut_off = Arc::new(OnceLock::new());
+    let tenant = caller.tenant;
     let intake = Intake {
+        refused: Box::pin(control.until_refused(caller.key)),
         draining: Box::pin(draining(&request).cancelled_owned()),
         budget: request.extensions().get().cloned(),
         events: request.into_inner(),
@@ -111,6 +114,7 @@ struct Intake {
     events: Streaming<StreamPublishEventsRequest>,
     budget: Option<Budget>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    refused: BoxFuture<'static, NotAuthenticated>,
     cut_off: Arc<OnceLock<Status>>,
 }
 
@@ -130,6 +134,7 @@ impl Intake {
         let why = tokio::select! {
             biased;
             () = &mut self.draining => to_status(Error::Unavailable),
+            why = &mut self.refused => to_status(why.into()),
             event = self.events.message() => match event {
                 Ok(event) => return event,
                 Err(status) => explain(status),

@@ -6,6 +6,8 @@ use tokio::{net::TcpListener, sync::watch};
 use tonic::service::Routes;
 
 use super::{
+    access::Gate,
+    api_key_service::ApiKeys,
     call::{Calls, Limits},
     delivery_service::Deliveries,
     event_service::Events,
@@ -17,8 +19,9 @@ use super::{
 use crate::{
     control::Control,
     proto::{
-        DESCRIPTOR_SET, delivery_service_server::DeliveryServiceServer,
-        event_service_server::EventServiceServer, replay_service_server::ReplayServiceServer,
+        DESCRIPTOR_SET, api_key_service_server::ApiKeyServiceServer,
+        delivery_service_server::DeliveryServiceServer, event_service_server::EventServiceServer,
+        replay_service_server::ReplayServiceServer,
         subscription_service_server::SubscriptionServiceServer,
     },
 };
@@ -89,6 +92,8 @@ fn routes(control: Arc<Control>, health: Health) -> Routes {
     let subscriptions = SubscriptionServiceServer::new(Subscriptions::new(control.clone()));
     let events = EventServiceServer::new(Events::new(control.clone()));
     let replays = ReplayServiceServer::new(Replays::new(control.clone()));
+    let keys = ApiKeyServiceServer::new(ApiKeys(control.clone()));
+    let gate = Gate(control.clone());
     let deliveries = DeliveryServiceServer::new(Deliveries::new(control));
     let reflection = || {
         let described = [
@@ -105,11 +110,13 @@ fn routes(control: Arc<Control>, health: Health) -> Routes {
         )
     };
     let valid = "the descriptor sets were compiled with the program";
-    Routes::new(subscriptions)
+    let routes = Routes::new(subscriptions)
         .add_service(events.max_decoding_message_size(decoding))
         .add_service(replays)
+        .add_service(keys)
         .add_service(deliveries)
         .add_service(health.into_server())
         .add_service(reflection().build_v1().expect(valid))
-        .add_service(reflection().build_v1alpha().expect(valid))
+        .add_service(reflection().build_v1alpha().expect(valid));
+    routes.into_axum_router().layer(gate).into()
 }

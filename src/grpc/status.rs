@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     control::{Error, Resource},
-    domain::{NotChangeable, Violation},
+    domain::{NotAllowed, NotAuthenticated, NotChangeable, Violation},
     proto::{FieldViolation, Refusal},
 };
 
@@ -30,6 +30,8 @@ struct Told {
     violations: Vec<Violation>,
     retry_delay: Option<Duration>,
     resource: Option<Resource>,
+    /// Who used up what.
+    quota: Option<(String, String)>,
     metadata: HashMap<String, String>,
 }
 
@@ -46,6 +48,9 @@ pub(super) fn to_status(error: Error) -> Status {
     }
     if told.retry_delay.is_some() {
         details.set_retry_info(told.retry_delay);
+    }
+    if let Some((subject, description)) = told.quota {
+        details.add_quota_failure_violation(subject, description);
     }
     if let Some(resource) = told.resource {
         let (kind, id) = name(resource);
@@ -87,6 +92,7 @@ fn tell(error: &Error) -> Told {
         violations: Vec::new(),
         retry_delay: None,
         resource: None,
+        quota: None,
         metadata: HashMap::new(),
     };
     match error {
@@ -110,6 +116,17 @@ fn tell(error: &Error) -> Told {
                 ..told(Code::NotFound, "NOT_FOUND")
             }
         }
+        Error::NotAuthenticated(why) => told(Code::Unauthenticated, unauthenticated(*why)),
+        Error::NotAllowed(why) => not_allowed(*why, told),
+        Error::QuotaExceeded {
+            tenant,
+            quota,
+            retry_after,
+        } => Told {
+            retry_delay: Some(*retry_after),
+            quota: Some((format!("tenant:{tenant}"), quota.to_string())),
+            ..told(Code::ResourceExhausted, "QUOTA_EXCEEDED")
+        },
         Error::EtagMismatch => told(Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => told(Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Error::KeyReused { index, first } => Told {
@@ -158,12 +175,34 @@ fn tell(error: &Error) -> Told {
     }
 }
 
+fn unauthenticated(why: NotAuthenticated) -> &'static str {
+    match why {
+        NotAuthenticated::NoKey => "API_KEY_MISSING",
+        NotAuthenticated::Malformed => "API_KEY_MALFORMED",
+        NotAuthenticated::Unknown => "API_KEY_UNKNOWN",
+        NotAuthenticated::Revoked => "API_KEY_REVOKED",
+        NotAuthenticated::Expired => "API_KEY_EXPIRED",
+    }
+}
+
+fn not_allowed(why: NotAllowed, told: impl Fn(Code, &'static str) -> Told) -> Told {
+    match why {
+        NotAllowed::Scope(scope) => Told {
+            metadata: HashMap::from([("scope".to_owned(), scope.to_string())]),
+            ..told(Code::PermissionDenied, "SCOPE_MISSING")
+        },
+        NotAllowed::Tenant => told(Code::PermissionDenied, "TENANT_NOT_ALLOWED"),
+        NotAllowed::Operator => told(Code::PermissionDenied, "OPERATOR_ONLY"),
+    }
+}
+
 fn name(resource: Resource) -> (&'static str, String) {
     match resource {
         Resource::Subscription(id) => ("subscription", id.to_string()),
         Resource::Event(id) => ("event", id.to_string()),
         Resource::Delivery(id) => ("delivery", id.to_string()),
         Resource::Replay(id) => ("replay", id.to_string()),
+        Resource::ApiKey(id) => ("api_key", id.to_string()),
     }
 }
 
@@ -201,7 +240,7 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EventId, Timestamp};
+    use crate::domain::{EventId, Quota, Scope, TenantId, Timestamp};
 
     #[test]
     fn every_error_has_its_code_reason_and_details() {
@@ -214,6 +253,19 @@ mod tests {
                 max: 256,
             },
             Error::NotFound(Resource::Event(event)),
+            NotAuthenticated::NoKey.into(),
+            NotAuthenticated::Malformed.into(),
+            NotAuthenticated::Unknown.into(),
+            NotAuthenticated::Revoked.into(),
+            NotAuthenticated::Expired.into(),
+            NotAllowed::Scope(Scope::Manage).into(),
+            NotAllowed::Tenant.into(),
+            NotAllowed::Operator.into(),
+            Error::QuotaExceeded {
+                tenant: TenantId::default(),
+                quota: Quota::Subscriptions(3),
+                retry_after: Duration::from_mins(1),
+            },
             Error::EtagMismatch,
             Error::RequestIdReused,
             Error::KeyReused {
@@ -244,6 +296,9 @@ mod tests {
             if details.retry_info().is_some() {
                 line += " +RetryInfo";
             }
+            if details.quota_failure().is_some() {
+                line += " +QuotaFailure";
+            }
             if details.resource_info().is_some() {
                 line += " +ResourceInfo";
             }
@@ -253,6 +308,15 @@ mod tests {
         InvalidArgument VALIDATION_FAILED: subscription.url must name a host +BadRequest
         InvalidArgument PAYLOAD_TOO_LARGE: event.data must be at most 256 bytes, is 300 +BadRequest
         NotFound NOT_FOUND: event evt_00000000z8e008000000000000 does not exist +ResourceInfo
+        Unauthenticated API_KEY_MISSING: call needs an API key, in the metadata "authorization: Bearer pr_..."
+        Unauthenticated API_KEY_MALFORMED: authorization must be "Bearer" and an API key; this is none, or was cut or mistyped
+        Unauthenticated API_KEY_UNKNOWN: API key is not known
+        Unauthenticated API_KEY_REVOKED: API key was revoked
+        Unauthenticated API_KEY_EXPIRED: API key has expired
+        PermissionDenied SCOPE_MISSING: call needs the scope manage, which the caller does not have
+        PermissionDenied TENANT_NOT_ALLOWED: caller acts for one tenant, and postrider-tenant names another one
+        PermissionDenied OPERATOR_ONLY: only who acts for all tenants may do this for all of them
+        ResourceExhausted QUOTA_EXCEEDED: quota of tenant default is used up: there may be 3 subscriptions +RetryInfo +QuotaFailure
         Aborted ETAG_MISMATCH: subscription has another etag: read it again and decide anew
         AlreadyExists REQUEST_ID_REUSED: request_id was used before to create another subscription
         AlreadyExists IDEMPOTENCY_KEY_REUSED: idempotency key was used by evt_00000000z8e008000000000000 with another type or payload

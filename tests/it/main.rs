@@ -7,6 +7,7 @@
 )]
 
 mod abuse;
+mod access;
 mod architecture;
 mod chart;
 mod cloudevents;

@@ -306,6 +306,7 @@ fn stage(
         | Write::Rewrite(..)
         | Write::Catalog(..)
         | Write::Replay(..)
+        | Write::Key(..)
         | Write::Import(..)
         | Write::NoteCopy(..) => {
             unreachable!("a write without a weight is no part of a group")

@@ -89,6 +89,10 @@ impl Committer {
                 let answer = self.write_replay(write);
                 respond(reply, answer);
             }
+            Write::Key(write, reply) => {
+                let answer = self.write_key(write);
+                respond(reply, answer);
+            }
             Write::Import(records, reply) => {
                 let answer = self.import(records);
                 respond(reply, answer);

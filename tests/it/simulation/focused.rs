@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postrider::{
-    control::{Control, CreateSubscription, Limits},
+    control::CreateSubscription,
     dispatch::{Failure, Received, Request, Settings, Transport, start},
     domain::{
         Attributes, ContentType, ErrorKind, EventPatterns, NewEvent, Payload, SubscriptionSpec,
@@ -16,7 +16,7 @@ use postrider::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{clock::Clocks, dice::SeededRandom, scene::resolver};
+use super::{clock::Clocks, dice::SeededRandom, scene::control};
 
 /// An endpoint that fails after a while and notes when it was called.
 #[derive(Default)]
@@ -63,7 +63,7 @@ async fn a_probe_waits_its_whole_pause_though_the_scheduler_slept() {
         random.clone(),
         Settings::default(),
     );
-    let control = Control::new(store, clock, random, resolver(), Limits::default());
+    let control = control(store, clock, random);
     let tenant = TenantId::default();
     let patterns = EventPatterns::new(vec!["*".parse().unwrap()]).unwrap();
     let create = CreateSubscription {

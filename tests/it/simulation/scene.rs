@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use postrider::{
-    domain::{Guard, NewEvent, SubscriptionId, TenantId},
+    control::{AccessSettings, Control, Limits, QuotaSettings},
+    domain::{Guard, KeyHasher, NewEvent, RootKey, SubscriptionId, TenantId},
     resolve::{self, Resolver},
-    storage::embedded::Disk,
+    storage::{Engine, embedded::Disk},
 };
 
 use super::{
@@ -57,8 +58,25 @@ impl Place {
     }
 }
 
-/// A resolver that is never asked.
-pub fn resolver() -> Resolver {
+/// The use cases, with a resolver that is never asked and nobody kept out.
+pub fn control(store: Arc<dyn Engine>, clock: Arc<Clocks>, random: Arc<SeededRandom>) -> Control {
+    let access = AccessSettings {
+        keys_needed: false,
+        hasher: KeyHasher::new(&RootKey::generate([0; 32])),
+        admin: None,
+    };
+    Control::new(
+        store,
+        clock,
+        random,
+        resolver(),
+        Limits::default(),
+        access,
+        QuotaSettings::default(),
+    )
+}
+
+fn resolver() -> Resolver {
     let settings = resolve::Settings {
         nameservers: vec![([127, 0, 0, 1], 9).into()],
         ..resolve::Settings::default()

@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use postrider::{
     domain::{
-        Attempt, Counts, Delivery, DeliveryFilter, DeliveryId, Erasure, Event, EventId, Replay,
-        ReplayId, StatsGroup, StatsQuery, Subscription, SubscriptionId, TenantId, Timestamp,
-        Version,
+        ApiKey, ApiKeyId, Attempt, Counts, Delivery, DeliveryFilter, DeliveryId, Erasure, Event,
+        EventId, Holder, Replay, ReplayId, StatsGroup, StatsQuery, Subscription, SubscriptionId,
+        TenantId, Timestamp, Version,
     },
     storage::{
         self, AcceptEvents, Accepted, AttemptRecord, Candidates, Catalog, Chunk, ChunkSize,
         Copying, Created, Cursor, DeliveryChange, Due, DueKey, DuePage, Engine, Erase, Erased,
-        Error, EventFilter, Health, Hint, Ingest, Log, LogPosition, LogSlice, Occupancy, Page,
-        PageRequest, Queue, Removed, RemovedEvents, ReplayAdvance, ReplayChange, Replays, Result,
-        Retention, Stats, SubscriptionChange, TenantSubscriptions, Transfer, View, Work,
+        Error, EventFilter, Health, Hint, Ingest, Keys, Log, LogPosition, LogSlice, Occupancy,
+        Page, PageRequest, Queue, Removed, RemovedEvents, ReplayAdvance, ReplayChange, Replays,
+        Result, Retention, Stats, SubscriptionChange, TenantSubscriptions, Transfer, View, Work,
     },
 };
 use tokio::sync::{broadcast, watch};
@@ -109,9 +109,12 @@ impl Catalog for Seat {
         &self,
         subscription: Subscription,
         request_id: Option<String>,
+        most: Option<u32>,
     ) -> Result<Created> {
         let written = subscription.clone();
-        let create = self.store.create_subscription(subscription, request_id);
+        let create = self
+            .store
+            .create_subscription(subscription, request_id, most);
         let id = written.id;
         let created = self.write_subscription(id, Some(written), create).await;
         if let Ok(Created::Repeated(_)) = created {
@@ -195,6 +198,25 @@ impl Ingest for Seat {
         let accept = self.store.accept_events(events);
         self.noted(stored, |history| &mut history.stored, accept)
             .await
+    }
+}
+
+#[async_trait]
+impl Keys for Seat {
+    async fn create_key(&self, key: ApiKey) -> Result<()> {
+        self.store.create_key(key).await
+    }
+
+    async fn find_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        self.store.find_key(id).await
+    }
+
+    async fn list_keys(&self, holder: &Holder, page: PageRequest) -> Result<Page<ApiKey>> {
+        self.store.list_keys(holder, page).await
+    }
+
+    async fn revoke_key(&self, holder: &Holder, id: ApiKeyId, now: Timestamp) -> Result<ApiKey> {
+        self.store.revoke_key(holder, id, now).await
     }
 }
 
@@ -328,6 +350,10 @@ impl Queue for Seat {
 
     fn attempt_abandoned(&self, delivery: DeliveryId) {
         self.store.attempt_abandoned(delivery);
+    }
+
+    async fn pending(&self, tenant: &TenantId, most: u64) -> Result<u64> {
+        self.store.pending(tenant, most).await
     }
 
     async fn record_attempts(&self, records: Vec<AttemptRecord>) -> Result<()> {

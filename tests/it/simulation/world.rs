@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use postrider::{
-    control::{self, Control, Limits, TailItem, TailRequest, TailStart},
+    control::{self, Control, TailItem, TailRequest, TailStart},
     dispatch::{self, Dispatcher},
     domain::{DeliveryFilter, TenantId, Timestamp},
     storage::{
@@ -24,7 +24,7 @@ use super::{
     planted::Bug,
     publisher,
     receivers::Network,
-    scene::{Scene, resolver},
+    scene::{self, Scene},
     seat::Seat,
     settle,
 };
@@ -105,14 +105,7 @@ impl Life {
         let draining = CancellationToken::new();
         let replays = control::replay(store.clone(), clocks.clone(), draining.clone());
         let random = scene.random.clone();
-        let control = Control::new(
-            store.clone(),
-            clocks.clone(),
-            random,
-            resolver(),
-            Limits::default(),
-        );
-        let control = Arc::new(control);
+        let control = Arc::new(scene::control(store.clone(), clocks.clone(), random));
         let breakers = dispatchers[0].breakers();
         let telling = control::tell(control.clone(), breakers, draining.clone());
         let writing = vec![tokio::spawn(replays), tokio::spawn(telling)];

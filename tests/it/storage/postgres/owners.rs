@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::SystemRandom,
-    control::{Control, Limits},
-    domain::{Guard, State, StateCode, Subscription, SubscriptionId},
+    control::{AccessSettings, Control, Limits, QuotaSettings},
+    domain::{Guard, KeyHasher, RootKey, State, StateCode, Subscription, SubscriptionId},
     resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
@@ -116,7 +116,7 @@ async fn events_published_after_a_subscription_was_acknowledged_are_matched_by_i
         events: vec![routed(event(1, NOON), &[])],
     };
     let known = other.tenant_subscriptions(tenant()).await.unwrap();
-    one.create_subscription(subscription_in(1), None)
+    one.create_subscription(subscription_in(1), None, None)
         .await
         .unwrap();
 
@@ -137,9 +137,18 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
         Arc::new(SystemRandom),
         Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
+        AccessSettings {
+            keys_needed: false,
+            hasher: KeyHasher::new(&RootKey::generate([0; 32])),
+            admin: None,
+        },
+        QuotaSettings::default(),
     );
     let mut last = subscription_in(1);
-    other.create_subscription(last.clone(), None).await.unwrap();
+    other
+        .create_subscription(last.clone(), None, None)
+        .await
+        .unwrap();
     let changing = async {
         loop {
             let next = last.with_state(State::Active, StateCode::Requested, String::new(), NOON);
@@ -175,7 +184,7 @@ async fn a_change_of_a_subscription_is_told_to_every_process() {
         let change = within("the change to be told", changes.recv()).await;
         change.unwrap()
     };
-    one.create_subscription(subscription_in(1), None)
+    one.create_subscription(subscription_in(1), None, None)
         .await
         .unwrap();
     let told = next().await;

@@ -7,6 +7,7 @@ pub mod accept;
 pub mod attempts;
 pub mod catalog;
 pub mod erasure;
+pub mod keys;
 pub mod lists;
 pub mod queue;
 pub mod replays;
@@ -58,6 +59,7 @@ macro_rules! run_suite {
                 a_subscription_changes_only_from_the_version_that_was_read,
                 a_deleted_subscription_is_gone_and_its_deliveries_read_as_cancelled,
                 subscriptions_list_newest_first,
+                no_more_subscriptions_are_created_than_there_may_be,
             }
             erasure {
                 an_erased_event_keeps_its_skeleton_and_nothing_else,
@@ -68,6 +70,12 @@ macro_rules! run_suite {
                 what_is_not_there_or_anothers_is_not_erased,
                 the_key_of_an_erased_event_is_still_remembered,
                 a_copy_is_erased_where_its_source_is,
+            }
+            keys {
+                a_key_reads_back_after_a_restart,
+                keys_list_newest_first_for_their_holder_alone,
+                a_key_is_revoked_once_and_by_its_holder_alone,
+                a_copy_has_the_same_keys,
             }
             lists {
                 deliveries_list_newest_first_by_every_way,
@@ -84,6 +92,7 @@ macro_rules! run_suite {
                 a_retry_by_hand_is_due_at_once_and_told,
                 a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
                 pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+                pending_deliveries_of_a_tenant_are_counted_up_to_a_bound,
                 the_earliest_unsettled_delivery_of_the_same_key_is_ahead,
                 what_is_settled_is_ahead_again_once_it_is_retried,
                 a_copy_keeps_what_is_ahead,

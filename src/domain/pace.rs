@@ -1,21 +1,21 @@
-//! How fast a subscription is sent to: its rate limit, kept by the process that
-//! owns its queue.
+//! How fast something happens that has a rate limit: attempts to a subscription,
+//! publishes of a tenant.
 
 use std::time::Duration;
 
-use crate::domain::{RateLimit, Timestamp};
+use super::{RateLimit, Timestamp};
 
-/// How much earlier than its exact time an attempt may start, as timers are not
+/// How much earlier than its exact time something may start, as timers are not
 /// exact.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// The generic cell rate algorithm: every attempt books one interval, and may
-/// start while no more than a burst is booked ahead.
+/// The generic cell rate algorithm: whatever starts books one interval, or
+/// several, and may do so while no more than a burst is booked ahead.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub struct Pace {
     /// Until when the time is booked.
     booked: Timestamp,
-    /// When the last attempt started.
+    /// When the last one started.
     last: Timestamp,
     /// When the last one started that found less than an interval booked ahead of
     /// it: it would have booked about as much without those before it.
@@ -25,14 +25,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace of one that was not sent to before.
-    pub(super) fn fresh() -> Self {
+    /// The pace where nothing has started yet.
+    pub fn fresh() -> Self {
         Self::booked(Timestamp::MIN)
     }
 
-    /// The pace of one of which is not known what it was sent until `now`: the
-    /// last attempt of a burst may have started just now.
-    pub(super) fn unknown(limit: RateLimit, now: Timestamp) -> Self {
+    /// The pace where is not known what has started until `now`: the last one of a
+    /// burst may have started just now.
+    pub fn unknown(limit: RateLimit, now: Timestamp) -> Self {
         Self::booked(now.after(ahead(limit) + interval(limit)))
     }
 
@@ -45,13 +45,13 @@ impl Pace {
         }
     }
 
-    /// When the next attempt may start.
-    pub(super) fn next_start(self, limit: RateLimit) -> Timestamp {
+    /// When the next one may start.
+    pub fn next_start(self, limit: RateLimit) -> Timestamp {
         self.booked.before(ahead(limit).max(SLACK))
     }
 
-    /// Books an attempt.
-    pub(super) fn started(&mut self, limit: RateLimit, now: Timestamp) {
+    /// Books so many that start together.
+    pub fn book(&mut self, limit: RateLimit, count: u32, now: Timestamp) {
         let ahead = self.booked.since(now);
         if ahead < interval(limit) {
             self.unhindered = now;
@@ -60,12 +60,12 @@ impl Pace {
             self.ahead = self.ahead.min(ahead);
         }
         self.last = now;
-        self.booked = self.booked.max(now).after(interval(limit));
+        self.booked = self.booked.max(now).after(interval(limit) * count);
     }
 
-    /// Gives back what was booked for an attempt that started then and was not
-    /// made, unless those that started since would have booked as much without it.
-    pub(super) fn not_made(&mut self, limit: RateLimit, started: Timestamp) {
+    /// Gives back what was booked for one that started then and was not made after
+    /// all, unless those that started since would have booked as much without it.
+    pub fn give_back(&mut self, limit: RateLimit, started: Timestamp) {
         let interval = interval(limit);
         if started < self.last {
             if started < self.unhindered || self.ahead < interval {
@@ -77,12 +77,12 @@ impl Pace {
     }
 
     /// Whether nothing is lost when it is forgotten.
-    pub(super) fn is_over(self, now: Timestamp) -> bool {
+    pub fn is_over(self, now: Timestamp) -> bool {
         self.booked <= now
     }
 }
 
-/// From one attempt to the next, in whole microseconds and rather too long.
+/// From one to the next, in whole microseconds and rather too long.
 fn interval(limit: RateLimit) -> Duration {
     let exact = Duration::from_secs_f64(1.0 / limit.per_second());
     Duration::from_micros(u64::try_from(exact.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX))
@@ -112,7 +112,7 @@ mod tests {
         let mut starts = 0;
         for now in millis.map(at) {
             while pace.next_start(limit) <= now {
-                pace.started(limit, now);
+                pace.book(limit, 1, now);
                 starts += 1;
             }
         }
@@ -138,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn many_that_start_together_are_waited_for_together() {
+        let limit = limit(10.0, 20);
+        let mut pace = Pace::fresh();
+        pace.book(limit, 100, at(0));
+        assert_eq!(starts(&mut pace, limit, 0..8_095), 0);
+        assert_eq!(starts(&mut pace, limit, 8_095..9_095), 10);
+    }
+
+    #[test]
     fn a_fast_rate_is_reached_though_timers_wake_every_millisecond() {
         let limit = limit(3_000.0, 1);
         let mut pace = Pace::fresh();
@@ -149,11 +158,11 @@ mod tests {
     fn what_was_not_made_is_given_back_while_others_wait_for_it() {
         let limit = limit(1.0, 1);
         let mut pace = Pace::fresh();
-        pace.started(limit, at(0));
-        pace.not_made(limit, at(0));
+        pace.book(limit, 1, at(0));
+        pace.give_back(limit, at(0));
         assert_eq!(starts(&mut pace, limit, 20..21), 1);
         // It books nothing any more that could be given back.
-        pace.not_made(limit, at(0));
+        pace.give_back(limit, at(0));
         assert_eq!(starts(&mut pace, limit, 21..1_000), 0);
     }
 
@@ -174,7 +183,7 @@ mod tests {
                 times.extend(std::iter::repeat_n(now, count));
                 if !times.is_empty() && gap % 3 == 0 {
                     let started = times.remove(not_made.index(times.len()));
-                    pace.not_made(limit, at(started));
+                    pace.give_back(limit, at(started));
                 }
             }
             for (first, from) in times.iter().enumerate() {
