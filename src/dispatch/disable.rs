@@ -63,6 +63,9 @@ impl Disabling {
             match self.disable(called, why).await {
                 Ok(()) => return,
                 Err(storage::Error::VersionMismatch) => {}
+                // The store says so itself when it goes; the next attempt finds
+                // the same reason.
+                Err(storage::Error::Unavailable(_)) => return,
                 Err(error) => {
                     error!(subscription = %called.id, %error, "could not disable subscription");
                     return;

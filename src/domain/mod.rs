@@ -5,6 +5,8 @@
 mod attempt;
 mod base32;
 mod breaker;
+#[cfg(test)]
+pub(crate) mod damaged;
 mod delivery;
 mod erasure;
 mod event;
