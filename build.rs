@@ -2,11 +2,12 @@
 
 use std::{env, fs, path::PathBuf};
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "proto/postrider/v1/subscription_service.proto",
     "proto/postrider/v1/event_service.proto",
     "proto/postrider/v1/delivery_service.proto",
     "proto/postrider/v1/replay_service.proto",
+    "proto/postrider/v1/api_key_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,15 +2,18 @@
 //! and works on stores that nobody serves. The only module that knows all the
 //! others.
 
+mod access;
 mod descriptors;
 mod lifecycle;
 mod migrate;
 pub mod offline;
+mod readiness;
 mod retention;
 mod server;
 mod source;
 mod store;
 
+pub use access::{first_admin_key, new_admin_key};
 pub use migrate::{Pending, check, migrate};
 pub use server::{Server, serve};
 pub use source::{SystemClock, SystemRandom};

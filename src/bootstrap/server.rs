@@ -4,19 +4,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    SystemClock, SystemRandom, descriptors,
+    SystemClock, SystemRandom, access, descriptors,
     lifecycle::{Deadline, Signals},
+    readiness::Readiness,
     retention, store,
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
     domain::{DisableAfter, Guard},
-    grpc, resolve,
+    grpc::{self, Shutdown},
+    resolve,
     storage::{Engine, Health},
     telemetry,
 };
@@ -57,8 +58,8 @@ pub struct Server {
     address: SocketAddr,
     store: Arc<dyn Engine>,
     dispatcher: Dispatcher,
-    draining: CancellationToken,
-    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    shutdown: Shutdown,
+    grpc: JoinHandle<()>,
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
     replays: JoinHandle<()>,
@@ -71,6 +72,7 @@ impl Server {
         descriptors::raise(config.delivery.max_in_flight);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
+        let keys = access::configured(config)?;
         let (store, place) = store::open(&config.storage, clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
@@ -83,24 +85,35 @@ impl Server {
             ..Default::default()
         };
         let resolver = resolve::Resolver::new(guard, &asked)?;
+        let limits = crate::control::Limits {
+            max_payload_bytes: config.limits.max_payload_size,
+            max_batch_bytes: config.limits.max_batch_size,
+            max_batch_events: config.limits.max_batch_events,
+        };
+        let control = Arc::new(Control::new(
+            store.clone(),
+            clock.clone(),
+            random.clone(),
+            resolver,
+            limits,
+            access::settings(config, keys)?,
+        ));
+        access::begin(config, &control).await?;
+
         let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
         let dispatcher = dispatch::start(
             store.clone(),
             transport,
             clock.clone(),
-            random.clone(),
+            random,
             dispatch::Settings {
                 max_in_flight: config.delivery.max_in_flight,
                 disable_after: DisableAfter::new(config.delivery.disable_after),
                 ..Default::default()
             },
         );
-        let limits = crate::control::Limits {
-            max_payload_bytes: config.limits.max_payload_size,
-            max_batch_bytes: config.limits.max_batch_size,
-            max_batch_events: config.limits.max_batch_events,
-        };
-        let draining = CancellationToken::new();
+        let shutdown = Shutdown::default();
+        let draining = shutdown.draining.clone();
         let retention = tokio::spawn(retention::keep(
             store.clone(),
             clock.clone(),
@@ -108,30 +121,33 @@ impl Server {
             config.storage.tenant_retention.clone(),
             draining.clone(),
         ));
-        let replays = control::replay(store.clone(), clock.clone(), draining.clone());
+        let replays = control::replay(store.clone(), clock, draining.clone());
         let replays = tokio::spawn(replays);
-        let control = Arc::new(Control::new(store.clone(), clock, random, resolver, limits));
         let telling = control::tell(control.clone(), dispatcher.breakers(), draining.clone());
         let telling = tokio::spawn(telling);
 
+        let (accepting, is_accepting) = watch::channel(true);
         let (ready, is_ready) = watch::channel(true);
-        let readiness = tokio::spawn(follow(store.health(), draining.clone(), ready));
-        let settings = grpc::Settings {
-            max_concurrent_streams: config.server.max_concurrent_streams,
+        let readiness = Readiness {
+            store: store.health(),
+            accepting: is_accepting,
+            draining,
         };
+        let readiness = tokio::spawn(readiness.follow(ready));
         let grpc = tokio::spawn(grpc::serve(
             listener,
             control,
             is_ready,
-            draining.clone(),
-            settings,
+            accepting,
+            shutdown.clone(),
+            settings(&config.server),
         ));
         tracing::info!(%address, store = %place, "listening");
         Ok(Self {
             address,
             store,
             dispatcher,
-            draining,
+            shutdown,
             grpc,
             readiness,
             retention,
@@ -157,8 +173,7 @@ impl Server {
                 _ => "the store is gone".to_owned(),
             },
             ended = &mut self.grpc => match ended {
-                Ok(Ok(())) => "the gRPC server ended".to_owned(),
-                Ok(Err(error)) => format!("the gRPC server failed: {error}"),
+                Ok(()) => "the gRPC server ended".to_owned(),
                 Err(error) => format!("the gRPC server failed: {error}"),
             },
             () = self.dispatcher.stopped() => "the dispatcher ended".to_owned(),
@@ -169,15 +184,18 @@ impl Server {
     /// shortly before the deadline, and closes the store.
     pub async fn stop(self, deadline: Duration) {
         let deadline = Deadline::within(deadline);
-        self.draining.cancel();
+        self.shutdown.draining.cancel();
         self.store.hand_over();
         let left = deadline.left().saturating_sub(CLOSING);
-        let calls = self.grpc.abort_handle();
+        let mut calls = self.grpc;
         let finish_calls = async {
             // It has ended already if its end is the reason to stop.
-            if !calls.is_finished() && timeout(left, self.grpc).await.is_err() {
+            if !calls.is_finished() && timeout(left, &mut calls).await.is_err() {
                 tracing::warn!("calls were cut off at the deadline");
-                calls.abort();
+                self.shutdown.cut_off.cancel();
+                if timeout(CLOSING, &mut calls).await.is_err() {
+                    calls.abort();
+                }
             }
         };
         tokio::join!(finish_calls, self.dispatcher.drain(left));
@@ -202,21 +220,17 @@ impl Server {
     }
 }
 
-/// Keeps readiness true to the store and to the drain.
-async fn follow(
-    mut health: watch::Receiver<Health>,
-    draining: CancellationToken,
-    ready: watch::Sender<bool>,
-) {
-    loop {
-        let writable = *health.borrow_and_update() == Health::Writable;
-        ready.send_replace(writable && !draining.is_cancelled());
-        tokio::select! {
-            () = draining.cancelled() => break,
-            changed = health.changed() => if changed.is_err() {
-                break;
-            },
-        }
+fn settings(config: &config::Server) -> grpc::Settings {
+    grpc::Settings {
+        places: grpc::Places {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+        },
+        max_concurrent_streams: config.max_concurrent_streams,
+        limits: grpc::Limits {
+            calls: config.max_calls,
+            streams: config.max_streams,
+            request_bytes: config.max_request_memory,
+        },
     }
-    ready.send_replace(false);
 }

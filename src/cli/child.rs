@@ -38,8 +38,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it is ready. Its log is kept in the
-    /// folder, and a `postrider.toml` there is its configuration.
+    /// Starts a server that asks nobody for a key, and waits until it is ready.
+    /// Its log is kept in the folder, and a `postrider.toml` there is its
+    /// configuration.
     pub(super) async fn start(folder: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
@@ -47,6 +48,7 @@ impl Server {
         let output = File::create(&log)?;
         let child = Command::new(env::current_exe()?)
             .args(["serve", "--log-format", "text", "--data-dir", "store"])
+            .args(["--auth", "none"])
             .args(["--listen", &address.to_string()])
             .current_dir(folder)
             .env("POSTRIDER_DELIVERY_ALLOW", LOOPBACK)

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod receiver;
 pub mod storage;
 
+mod admin_key;
 mod bits;
 mod child;
 mod clock;
@@ -19,6 +20,7 @@ mod stamp;
 
 use clap::{Parser, Subcommand};
 
+pub use admin_key::AdminKeyArgs;
 pub use config::ConfigArgs;
 pub use migrate::{MigrateArgs, exit_code};
 pub use serve::ServeArgs;
@@ -41,6 +43,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Brings the schema of the database up to date.
     Migrate(MigrateArgs),
+    /// Makes a key that may do everything, or shows that of a store.
+    AdminKey(AdminKeyArgs),
     /// Shows the configuration.
     Config(ConfigArgs),
     /// Shows events on their way, and keeps serving until Ctrl-C.
@@ -60,6 +64,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => bootstrap::serve(args.load()?.config).await,
             Command::Migrate(args) => args.run().await,
+            Command::AdminKey(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Demo(args) => demo::run(args).await,
             Command::Storage(args) => storage::run(args).await,
@@ -87,6 +92,7 @@ mod tests {
             "serve",
             "--listen=127.0.0.1:9",
             "--data-dir=/var/lib/postrider",
+            "--auth=none",
             "--log-level=debug",
             "--log-format=json",
         ]);
@@ -96,6 +102,7 @@ mod tests {
         let config = args.load().unwrap().config;
         assert_eq!(config.server.listen, "127.0.0.1:9".parse().unwrap());
         assert_eq!(config.storage.data_dir.to_str(), Some("/var/lib/postrider"));
+        assert_eq!(config.auth.mode, crate::config::AuthMode::None);
         assert_eq!(config.log.level, "debug");
         assert_eq!(config.log.format, crate::config::LogFormat::Json);
     }

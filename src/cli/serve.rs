@@ -20,6 +20,10 @@ pub struct ServeArgs {
     /// Directory of the store.
     #[arg(long, value_name = "PATH")]
     data_dir: Option<String>,
+    /// keys, or none: then anybody may do everything, so the server must listen on
+    /// a loopback address.
+    #[arg(long, value_name = "MODE")]
+    auth: Option<String>,
     /// Level, or a filter with levels for parts.
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
@@ -34,6 +38,7 @@ impl ServeArgs {
         let flags = [
             ("--listen", "server.listen", &self.listen),
             ("--data-dir", "storage.data_dir", &self.data_dir),
+            ("--auth", "auth.mode", &self.auth),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ];

@@ -54,6 +54,19 @@ impl Named for EngineName {
     ];
 }
 
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Who shows an API key.
+    Keys,
+    /// Anybody.
+    None,
+}
+
+impl Named for AuthMode {
+    const ALL: &[(&'static str, Self)] = &[("keys", Self::Keys), ("none", Self::None)];
+}
+
 /// Shape of the log's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -108,6 +121,26 @@ impl Format for Path {
 
     fn expected() -> String {
         "a path".to_owned()
+    }
+}
+
+/// A path that need not be there.
+pub(super) struct OptionalPath;
+
+impl Format for OptionalPath {
+    type Value = Option<PathBuf>;
+
+    fn parse(text: &str) -> Option<Self::Value> {
+        Some((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    fn write(value: &Self::Value) -> String {
+        let path = value.as_deref().unwrap_or_else(|| "".as_ref());
+        quoted(path.display())
+    }
+
+    fn expected() -> String {
+        "empty, or a path".to_owned()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, EngineName, Error, Key, Source, closest::closest};
+use super::{AuthMode, Config, EngineName, Error, Key, Source, closest::closest};
 
 const DEFAULT_FILE: &str = "postrider.toml";
 const FILE_VARIABLE: &str = "POSTRIDER_CONFIG";
@@ -190,14 +190,41 @@ impl Layers {
     /// What only the values together show.
     fn check(&mut self) {
         let Config {
-            limits, storage, ..
+            auth,
+            limits,
+            secrets,
+            server,
+            storage,
+            ..
         } = &self.loaded.config;
+        let is_open = auth.mode == AuthMode::None && !server.listen.ip().is_loopback();
+        let two_admin_keys = auth.admin_key.is_some() && auth.admin_key_file.is_some();
+        let two_keys = secrets.key.is_some() && secrets.key_file.is_some();
         let is_shared = storage.engine == EngineName::Postgres;
         let too_large = limits.max_batch_size < limits.max_payload_size;
         let no_url = is_shared && storage.url.is_empty();
         let no_use = !is_shared && !storage.url.is_empty();
         let longest = storage.tenant_retention.values().max();
         let too_long = longest.is_some_and(|longest| *longest > storage.retention);
+        if is_open {
+            self.conflict(
+                &["auth.mode", "server.listen"],
+                "auth.mode is \"none\", which lets anybody do everything, so server.listen must be a \
+                 loopback address such as 127.0.0.1:50051",
+            );
+        }
+        if two_admin_keys {
+            self.conflict(
+                &["auth.admin_key"],
+                "auth.admin_key and auth.admin_key_file are both set; leave one out",
+            );
+        }
+        if two_keys {
+            self.conflict(
+                &["secrets.key"],
+                "secrets.key and secrets.key_file are both set; leave one out",
+            );
+        }
         if too_long {
             self.conflict(
                 &["storage.retention", "storage.tenant_retention"],

@@ -16,10 +16,10 @@ mod tenants;
 mod units;
 
 pub use error::{Error, Source};
-pub use format::{EngineName, LogFormat};
+pub use format::{AuthMode, EngineName, LogFormat};
 pub use load::{Flag, Loaded, load};
 pub use secret::DatabaseUrl;
 pub use section::{Key, Section};
-pub use sections::{Config, Delivery, Limits, Log, Server, Shutdown, Storage};
+pub use sections::{Auth, Config, Delivery, Limits, Log, Secrets, Server, Shutdown, Storage};
 pub use show::{effective, reference};
 pub use tenants::TenantPeriods;

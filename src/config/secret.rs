@@ -1,8 +1,9 @@
 //! Values that are never shown.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use super::format::{Format, quoted};
+use crate::domain::{KeyText, RootKey};
 
 /// What stands for a password that is not shown.
 const HIDDEN: &str = "***";
@@ -78,9 +79,57 @@ impl Format for Database {
     }
 }
 
+/// A key that need not be there, and is never shown.
+pub(super) struct Hidden<T>(PhantomData<T>);
+
+/// A value that is never shown.
+pub(super) trait Secret: FromStr {
+    /// What it is, as the end of "must be empty, or ...".
+    const WHAT: &str;
+}
+
+impl Secret for KeyText {
+    const WHAT: &str = "a key that `postrider admin-key` printed";
+}
+
+impl Secret for RootKey {
+    const WHAT: &str = "the base64 of 32 random bytes, as `openssl rand -base64 32` prints it";
+}
+
+impl<T: Secret> Format for Hidden<T> {
+    type Value = Option<T>;
+
+    const IS_SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self::Value> {
+        match text {
+            "" => Some(None),
+            text => text.parse().ok().map(Some),
+        }
+    }
+
+    fn write(value: &Self::Value) -> String {
+        quoted(value.as_ref().map_or("", |_| HIDDEN))
+    }
+
+    fn expected() -> String {
+        format!("empty, or {}", T::WHAT)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let key = RootKey::generate([7; 32]);
+        let read = Hidden::<RootKey>::parse(&key.expose()).unwrap();
+        assert_eq!(Hidden::write(&read), "\"***\"");
+        assert_eq!(read, Some(key));
+        assert_eq!(Hidden::<RootKey>::parse(""), Some(None));
+        assert_eq!(Hidden::<KeyText>::parse("pr_no_key"), None);
+    }
 
     #[test]
     fn no_way_of_writing_a_password_shows_it() {

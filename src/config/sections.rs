@@ -7,22 +7,26 @@ use std::{
 };
 
 use super::{
-    DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, Path, Period, Size},
+    AuthMode, DatabaseUrl, EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, OptionalPath, Path, Period, Size},
     list::List,
     reach::{Excepted, Nameserver},
-    secret::Database,
+    secret::{Database, Hidden},
     section::section,
     tenants::{ByTenant, TenantPeriods},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::Exception;
+use crate::domain::{Exception, KeyText, RootKey};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[secrets]`
+    pub secrets: Secrets,
     /// `[storage]`
     pub storage: Storage,
     /// `[limits]`
@@ -37,9 +41,11 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 6] {
+    pub fn sections(&self) -> [&dyn Section; 8] {
         [
             &self.server,
+            &self.auth,
+            &self.secrets,
             &self.storage,
             &self.limits,
             &self.delivery,
@@ -50,8 +56,10 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 6] = [
+        let sections: [&mut dyn Section; 8] = [
             &mut self.server,
+            &mut self.auth,
+            &mut self.secrets,
             &mut self.storage,
             &mut self.limits,
             &mut self.delivery,
@@ -66,10 +74,56 @@ section! {
     /// Where calls come in.
     struct Server in "server" {
         /// Address and port of the gRPC server. The default answers this machine
-        /// only; calls are neither encrypted nor authenticated.
+        /// only; calls are not encrypted.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Connections that may be open at once. More are closed at once.
+        max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
+        /// Connections that may be open from one address, or from one /64 of
+        /// IPv6. Behind a proxy, all callers have the proxy's address.
+        max_connections_per_address: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Calls that one connection may have open at once.
         max_concurrent_streams: u32 as Count<u32, 1, 100_000> = 100,
+        /// Calls that may be under way at once, over all connections. More are
+        /// refused with UNAVAILABLE (OVERLOADED) and may be tried again.
+        max_calls: usize as Count<usize, 1, 1_000_000> = 1_024,
+        /// Streams that may be open at once, over all connections.
+        max_streams: usize as Count<usize, 1, 1_000_000> = 1_024,
+        /// Memory for requests that are under way: events that wait until they
+        /// are written, above all. Calls beyond it are refused as overload is;
+        /// streams wait.
+        max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
+    }
+}
+
+section! {
+    /// Who may call.
+    struct Auth in "auth" {
+        /// With `keys`, every call but those of health and reflection needs an API
+        /// key. With `none`, anybody may do everything, for any tenant; that is
+        /// refused unless the server answers this machine only.
+        mode: AuthMode as Choice<AuthMode> = AuthMode::Keys,
+        /// A key that may do everything for all tenants, and is good for as long as
+        /// it stands here. `postrider admin-key` makes one. Better set by the
+        /// environment, or in a file. Without it, an embedded store gets one when it
+        /// is first served, in the file `admin.key` of its directory.
+        admin_key: Option<KeyText> as Hidden<KeyText> = None,
+        /// A file that holds that key.
+        admin_key_file: Option<PathBuf> as OptionalPath = None,
+    }
+}
+
+section! {
+    /// What secrets are kept by. Whoever has this and a copy of the store has what
+    /// is in it.
+    struct Secrets in "secrets" {
+        /// The key by which API keys are hashed; the same in every process that
+        /// serves the store. With another one, no API key is known any more. Better
+        /// set by the environment, or in a file. Without it, an embedded store gets
+        /// one in the file `secrets.key` of its directory, and PostgreSQL is not
+        /// served.
+        key: Option<RootKey> as Hidden<RootKey> = None,
+        /// A file that holds that key.
+        key_file: Option<PathBuf> as OptionalPath = None,
     }
 }
 

@@ -62,7 +62,7 @@ variables that begin with `POSTRIDER_`, is an error. `postrider config show` \
 prints the values in effect and where each came from.
 
 Flags of `postrider serve`: `--config`, `--listen` (server.listen), `--data-dir` \
-(storage.data_dir), `--log-level` (log.level), `--log-format` (log.format).
+(storage.data_dir), `--auth` (auth.mode), `--log-level` (log.level), `--log-format` (log.format).
 ";
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -88,7 +88,21 @@ mod tests {
 
         [server]
         listen = "127.0.0.1:50051"  # default
+        max_connections = 4096  # default
+        max_connections_per_address = 1024  # default
         max_concurrent_streams = 100  # default
+        max_calls = 1024  # default
+        max_streams = 1024  # default
+        max_request_memory = "256MiB"  # default
+
+        [auth]
+        mode = "keys"  # default
+        admin_key = ""  # default
+        admin_key_file = ""  # default
+
+        [secrets]
+        key = ""  # default
+        key_file = ""  # default
 
         [storage]
         engine = "sled"  # default

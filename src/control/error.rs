@@ -1,7 +1,9 @@
 //! Why a use case failed, by what the caller can do about it.
 
 use crate::{
-    domain::{DeliveryId, EventId, EventType, NotChangeable, Violation},
+    domain::{
+        DeliveryId, EventId, EventType, NotAllowed, NotAuthenticated, NotChangeable, Violation,
+    },
     storage::{self, Resource},
 };
 
@@ -27,6 +29,12 @@ pub enum Error {
     /// There is no such thing, or it is another tenant's.
     #[error("does not exist")]
     NotFound(Resource),
+    /// Nobody knows who calls.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// The caller may not do this.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The etag is not the current one.
     #[error("subscription has another etag: read it again and decide anew")]
     EtagMismatch,
@@ -70,8 +78,17 @@ pub enum Error {
     /// The store or the server is going away.
     #[error("server is not available")]
     Unavailable,
-    /// The store failed.
-    #[error("store failed")]
+    /// More is under way than the server takes at once.
+    #[error("server has too much under way: try again")]
+    Overloaded,
+    /// The caller's deadline passed. Whether a write happened is known to nobody.
+    #[error(
+        "deadline passed; if this was a write it may have happened: try again with the same \
+         idempotency key or request_id"
+    )]
+    DeadlineExceeded,
+    /// The store failed, or the program did.
+    #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

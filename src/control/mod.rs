@@ -1,11 +1,13 @@
 //! The use cases: subscribe, publish, look, retry, replay, tail. Knows no protocol and
 //! no engine.
 
+mod access;
 mod deliveries;
 mod error;
 mod events;
 mod explain;
 mod filter;
+mod keys;
 mod list;
 mod operational;
 mod patch;
@@ -23,8 +25,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::routing::Routes;
+use self::{access::Access, routing::Routes};
 pub use self::{
+    access::AccessSettings,
     error::{Error, Result},
     filter::{Filter, Subject, Unanswered},
     list::{List, Listed},
@@ -70,6 +73,7 @@ pub struct Control {
     resolver: Resolver,
     limits: Limits,
     routes: Routes,
+    access: Arc<Access>,
     /// The last event's id that was given.
     last_id: Mutex<EventId>,
 }
@@ -82,8 +86,11 @@ impl Control {
         random: Arc<dyn Random>,
         resolver: Resolver,
         limits: Limits,
+        access: AccessSettings,
     ) -> Self {
+        let access = Access::new(store.clone(), clock.clone(), access);
         Self {
+            access: Arc::new(access),
             store,
             clock,
             random,
@@ -102,6 +109,13 @@ impl Control {
     /// The time by which requests are judged.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Random bytes that nobody can guess.
+    fn random_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        bytes
     }
 
     /// The ids of so many events, greater than all that were given before.

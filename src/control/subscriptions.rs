@@ -290,10 +290,4 @@ impl Control {
     fn new_signing_key(&self) -> SigningKey {
         SigningKey::from_private(self.random_bytes())
     }
-
-    fn random_bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
-        bytes
-    }
 }

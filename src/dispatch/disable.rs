@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
+use super::reads;
 use crate::{
     domain::{
         Clock, DisableAfter, Next, State, StateCode, Subscription, SubscriptionId, Timestamp,
@@ -63,9 +64,8 @@ impl Disabling {
             match self.disable(called, why).await {
                 Ok(()) => return,
                 Err(storage::Error::VersionMismatch) => {}
-                // The store says so itself when it goes; the next attempt finds
-                // the same reason.
-                Err(storage::Error::Unavailable(_)) => return,
+                // The next failure looks again.
+                Err(error) if reads::is_told(&error) => return,
                 Err(error) => {
                     error!(subscription = %called.id, %error, "could not disable subscription");
                     return;

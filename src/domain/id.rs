@@ -110,6 +110,12 @@ id!(
     "rpl_"
 );
 
+id!(
+    /// Identifies an API key.
+    ApiKeyId,
+    "key_"
+);
+
 /// The bits that number a delivery within its event.
 const ORDINAL: u128 = 0xffff;
 
@@ -176,6 +182,13 @@ impl DeliveryId {
 }
 
 impl ReplayId {
+    /// A new id.
+    pub fn new(time: Timestamp, random: u128) -> Self {
+        Self(uuid_v7(time, random))
+    }
+}
+
+impl ApiKeyId {
     /// A new id.
     pub fn new(time: Timestamp, random: u128) -> Self {
         Self(uuid_v7(time, random))

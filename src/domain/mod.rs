@@ -2,9 +2,11 @@
 //! every decision about them. Pure: no I/O, no async, no clock, no serde; time
 //! and randomness come in as parameters.
 
+mod api_key;
 mod attempt;
 mod base32;
 mod breaker;
+mod caller;
 #[cfg(test)]
 pub(crate) mod damaged;
 mod delivery;
@@ -18,11 +20,14 @@ mod filter;
 mod guard;
 mod id;
 mod invalid;
+mod key_text;
 mod live;
 mod outcome;
 mod rate_limit;
 mod replay;
 mod retry;
+mod root_key;
+mod scope;
 mod secret;
 mod signature;
 mod signing_key;
@@ -34,8 +39,10 @@ mod text;
 mod time;
 mod url;
 
+pub use api_key::{ApiKey, ApiKeySpec, Holder};
 pub use attempt::{Attempt, Headers, Phases};
 pub use breaker::BreakerChange;
+pub use caller::{Caller, Identity, NotAdmitted, NotAllowed, NotAuthenticated};
 pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
 pub use erasure::{Erasure, Reach};
 pub use event::{ContentType, Event, NewEvent, Payload};
@@ -45,13 +52,16 @@ pub use expression::FilterExpression;
 pub use failing::DisableAfter;
 pub use filter::{DeliveryFilter, TimeRange};
 pub use guard::{Exception, Guard, Name, Refused, Target};
-pub use id::{AttemptId, DeliveryId, EventId, ReplayId, SubscriptionId};
+pub use id::{ApiKeyId, AttemptId, DeliveryId, EventId, ReplayId, SubscriptionId};
 pub use invalid::{Invalid, Violation, Violations};
+pub use key_text::{KeyHash, KeyHasher, KeyText};
 pub use live::{Live, LiveKeys, LiveSecrets};
 pub use outcome::{Answer, ErrorKind, Outcome, RetryAfter};
 pub use rate_limit::RateLimit;
 pub use replay::{Outcomes, Replay, ReplayMode, ReplaySpec, ReplayState, ReplayStep};
 pub use retry::{Jitter, RetryPolicy, Schedule};
+pub use root_key::RootKey;
+pub use scope::{Scope, Scopes};
 pub use secret::Secret;
 pub use signature::{SignatureScheme, Signer};
 pub use signing_key::SigningKey;

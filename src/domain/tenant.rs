@@ -15,7 +15,7 @@ impl TenantId {
     }
 }
 
-/// The tenant `default`, for whom every unauthenticated call acts.
+/// The tenant `default`, for whom a call acts that may act for any and names none.
 impl Default for TenantId {
     fn default() -> Self {
         Self(Arc::from("default"))

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
+    access::{caller, tenant, while_allowed},
     convert::{delivery, filter, from_id, stats, tail},
+    draining,
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
+    domain::Caller,
     proto::{
         CancelDeliveryRequest, Delivery, GetDeliveryRequest, GetDeliveryStatsRequest,
         GetDeliveryStatsResponse, ListAttemptsRequest, ListAttemptsResponse, ListDeliveriesRequest,
@@ -24,12 +25,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Deliveries {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Deliveries {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -39,7 +39,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<GetDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let found = self.control.delivery(&tenant, id).await;
         Ok(Response::new(delivery::to_delivery(
@@ -51,7 +51,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, list) =
             filter::from_list_deliveries(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_deliveries(&tenant, &filter, &list).await;
@@ -66,7 +66,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<ListAttemptsRequest>,
     ) -> Result<Response<ListAttemptsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, list) = filter::from_list_attempts(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_attempts(&tenant, &filter, &list).await;
         let listed = listed.map_err(to_status)?;
@@ -84,7 +84,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<RetryDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let retried = self.control.retry(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(delivery::to_delivery(&retried)))
@@ -94,7 +94,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<CancelDeliveryRequest>,
     ) -> Result<Response<Delivery>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let cancelled = self.control.cancel(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(delivery::to_delivery(&cancelled)))
@@ -104,7 +104,7 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<GetDeliveryStatsRequest>,
     ) -> Result<Response<GetDeliveryStatsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let query = stats::from_stats(&request.into_inner(), self.control.now());
         let query = query.map_err(to_status)?;
         let groups = self.control.delivery_stats(&tenant, &query).await;
@@ -118,14 +118,12 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<TailDeliveriesRequest>,
     ) -> Result<Response<Self::TailDeliveriesStream>, Status> {
-        let tenant = tenant(&request);
+        let Caller { tenant, key, .. } = caller(&request)?;
+        let draining = draining(&request);
         let tail = tail::from_tail(request.into_inner()).map_err(to_status)?;
-        let steps = self
-            .control
-            .tail(&tenant, tail, self.draining.clone())
-            .await;
+        let steps = self.control.tail(&tenant, tail, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| step.map(tail::to_response).map_err(to_status));
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(while_allowed(&self.control, key, responses)))
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    access::{caller, tenant},
     convert::{erase, event, explain},
     publish_stream,
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
@@ -26,12 +25,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Events {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Events {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -41,7 +39,7 @@ impl EventService for Events {
         &self,
         request: Request<PublishEventRequest>,
     ) -> Result<Response<PublishEventResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
         let event = event::from_publish(request.into_inner().event, limits, now);
         let published = self.control.publish(&tenant, event.map_err(to_status)?);
@@ -53,7 +51,7 @@ impl EventService for Events {
         &self,
         request: Request<BatchPublishEventsRequest>,
     ) -> Result<Response<BatchPublishEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
         let events = event::from_batch(request.into_inner(), limits, now);
         let published = self
@@ -72,9 +70,8 @@ impl EventService for Events {
         &self,
         request: Request<Streaming<StreamPublishEventsRequest>>,
     ) -> Result<Response<Self::StreamPublishEventsStream>, Status> {
-        let tenant = tenant(&request);
-        let (control, draining) = (self.control.clone(), self.draining.clone());
-        let answers = publish_stream::answers(control, tenant, request.into_inner(), draining);
+        let caller = caller(&request)?;
+        let answers = publish_stream::answers(self.control.clone(), caller, request);
         Ok(Response::new(answers))
     }
 
@@ -82,7 +79,7 @@ impl EventService for Events {
         &self,
         request: Request<GetEventRequest>,
     ) -> Result<Response<Event>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, view) = event::from_get(&request.into_inner()).map_err(to_status)?;
         let event = self.control.event(&tenant, id, view).await;
         Ok(Response::new(event::to_event(
@@ -95,7 +92,7 @@ impl EventService for Events {
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (filter, view, list) = event::from_list(request.into_inner()).map_err(to_status)?;
         let listed = self
             .control
@@ -109,7 +106,7 @@ impl EventService for Events {
         &self,
         request: Request<EraseEventsRequest>,
     ) -> Result<Response<EraseEventsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let what = erase::from_erase(request.into_inner()).map_err(to_status)?;
         let erased = self.control.erase(&tenant, what).await;
         Ok(Response::new(erase::to_erased(erased.map_err(to_status)?)))
@@ -119,7 +116,7 @@ impl EventService for Events {
         &self,
         request: Request<ExplainEventRequest>,
     ) -> Result<Response<ExplainEventResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, list) = explain::from_explain(request.into_inner()).map_err(to_status)?;
         let explained = self.control.explain_event(&tenant, id, &list).await;
         let explained = explained.map_err(to_status)?;

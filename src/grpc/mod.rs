@@ -1,6 +1,10 @@
 //! The gRPC services: request, control, response. Conversions, the one table of
-//! errors to statuses, health and reflection; no decisions.
+//! errors to statuses, the gate and the one table of what a caller needs, health
+//! and reflection; no decisions.
 
+mod access;
+mod api_key_service;
+mod call;
 mod codec_errors;
 mod convert;
 mod delivery_service;
@@ -8,15 +12,23 @@ mod event_service;
 mod health;
 mod publish_stream;
 mod replay_service;
+mod scopes;
 mod serve;
+mod server;
 mod status;
 mod subscription_service;
 
-pub use serve::{Settings, serve};
+use tokio_util::sync::CancellationToken;
 
-use crate::domain::TenantId;
+pub use self::{
+    call::Limits,
+    serve::{Settings, serve},
+    server::{Peer, Places, Shutdown},
+};
 
-/// The tenant a call acts for. There is one until callers are known.
-fn tenant<T>(_request: &tonic::Request<T>) -> TenantId {
-    TenantId::default()
+/// When a call that streams has to come to an end, because the server or its
+/// connection does.
+fn draining<T>(request: &tonic::Request<T>) -> CancellationToken {
+    let ends = request.extensions().get::<Shutdown>();
+    ends.map(|ends| ends.draining.clone()).unwrap_or_default()
 }

@@ -9,20 +9,27 @@ use std::{
 
 use futures_util::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
-use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Status, Streaming};
+use prost::Message;
+use tokio::sync::{
+    OwnedSemaphorePermit as Taken,
+    oneshot::{self, error::TryRecvError},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Request, Status, Streaming};
 
 use super::{
+    call::Budget,
     codec_errors::explain,
     convert::event,
+    draining,
     status::{to_refusal, to_status},
 };
 use crate::{
     control::{Control, Error},
-    domain::TenantId,
+    domain::{Caller, NotAuthenticated, TenantId},
     proto::{
         StreamPublishEventsRequest, StreamPublishEventsResponse,
         stream_publish_events_response::Result as Answer,
@@ -38,18 +45,20 @@ type Answers = BoxStream<'static, Result<StreamPublishEventsResponse, Status>>;
 /// The answers to a stream of events.
 ///
 /// The stream ends when the client has sent its last event, when reading fails,
-/// or when the server drains. What was read by then is answered first: an error
+/// when the server drains, or when the caller's key is no longer good. What was read by then is answered first: an error
 /// between the answers would end them.
 pub(super) fn answers(
     control: Arc<Control>,
-    tenant: TenantId,
-    events: Streaming<StreamPublishEventsRequest>,
-    draining: CancellationToken,
+    caller: Caller,
+    request: Request<Streaming<StreamPublishEventsRequest>>,
 ) -> Answers {
     let cut_off = Arc::new(OnceLock::new());
+    let tenant = caller.tenant;
     let intake = Intake {
-        events,
-        draining: Box::pin(draining.cancelled_owned()),
+        refused: Box::pin(control.until_refused(caller.key)),
+        draining: Box::pin(draining(&request).cancelled_owned()),
+        budget: request.extensions().get().cloned(),
+        events: request.into_inner(),
         cut_off: cut_off.clone(),
     };
     let mut order = Order::default();
@@ -58,7 +67,7 @@ pub(super) fn answers(
         let event = intake.next().await?;
         Some((event, intake))
     })
-    .map(move |event| {
+    .map(move |(event, bytes)| {
         let (control, tenant) = (control.clone(), tenant.clone());
         let (before, decided) = order.enter(&event);
         async move {
@@ -67,7 +76,7 @@ pub(super) fn answers(
                 let _ = before.await;
             }
             let answer = answer(&control, &tenant, event).await;
-            drop(decided);
+            drop((decided, bytes));
             Ok(answer)
         }
     })
@@ -103,15 +112,29 @@ impl Order {
 /// Reads events, and notes why if it stops before the client has.
 struct Intake {
     events: Streaming<StreamPublishEventsRequest>,
+    budget: Option<Budget>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    refused: BoxFuture<'static, NotAuthenticated>,
     cut_off: Arc<OnceLock<Status>>,
 }
 
 impl Intake {
-    async fn next(&mut self) -> Option<StreamPublishEventsRequest> {
+    /// The next event and what it takes of the budget until it is answered. While
+    /// nothing is left of that, nothing is read.
+    async fn next(&mut self) -> Option<(StreamPublishEventsRequest, Option<Taken>)> {
+        let event = self.read().await?;
+        let bytes = match &self.budget {
+            Some(budget) => Some(budget.take(event.encoded_len()).await),
+            None => None,
+        };
+        Some((event, bytes))
+    }
+
+    async fn read(&mut self) -> Option<StreamPublishEventsRequest> {
         let why = tokio::select! {
             biased;
             () = &mut self.draining => to_status(Error::Unavailable),
+            why = &mut self.refused => to_status(why.into()),
             event = self.events.message() => match event {
                 Ok(event) => return event,
                 Err(status) => explain(status),

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
+    access::{caller, tenant, while_allowed},
     convert::{from_id, replay},
+    draining,
     status::to_status,
-    tenant,
 };
 use crate::{
     control::Control,
+    domain::Caller,
     proto::{
         CancelReplayRequest, CreateReplayRequest, GetReplayRequest, ListReplaysRequest,
         ListReplaysResponse, Replay, WatchReplayRequest, WatchReplayResponse,
@@ -23,12 +24,11 @@ use crate::{
 /// The service over the use cases.
 pub(super) struct Replays {
     control: Arc<Control>,
-    draining: CancellationToken,
 }
 
 impl Replays {
-    pub(super) fn new(control: Arc<Control>, draining: CancellationToken) -> Self {
-        Self { control, draining }
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
     }
 }
 
@@ -38,7 +38,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<CreateReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (spec, validate_only) = replay::from_create(request.into_inner()).map_err(to_status)?;
         let created = self
             .control
@@ -52,7 +52,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<GetReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let found = self.control.replay(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(replay::to_replay(&found)))
@@ -62,7 +62,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<ListReplaysRequest>,
     ) -> Result<Response<ListReplaysResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let list = replay::from_list(request.into_inner()).map_err(to_status)?;
         let listed = self.control.list_replays(&tenant, &list).await;
         let listed = listed.map_err(to_status)?;
@@ -76,7 +76,7 @@ impl ReplayService for Replays {
         &self,
         request: Request<CancelReplayRequest>,
     ) -> Result<Response<Replay>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
         let cancelled = self.control.cancel_replay(&tenant, id).await;
         Ok(Response::new(replay::to_replay(
@@ -90,15 +90,15 @@ impl ReplayService for Replays {
         &self,
         request: Request<WatchReplayRequest>,
     ) -> Result<Response<Self::WatchReplayStream>, Status> {
-        let tenant = tenant(&request);
+        let Caller { tenant, key, .. } = caller(&request)?;
+        let draining = draining(&request);
         let id = from_id("id", &request.into_inner().id).map_err(to_status)?;
-        let draining = self.draining.clone();
         let steps = self.control.watch_replay(&tenant, id, draining).await;
         let steps = steps.map_err(to_status)?;
         let responses = steps.map(|step| match step {
             Ok(shown) => Ok(replay::to_watched(&shown)),
             Err(error) => Err(to_status(error)),
         });
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(while_allowed(&self.control, key, responses)))
     }
 }

@@ -1,26 +1,27 @@
-//! The server: its services, its bounds, and its end.
+//! The server: its services, and what they are served with.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{net::TcpListener, sync::watch};
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Status,
-    body::Body,
-    service::{Routes, interceptor::InterceptedService},
-    transport::{Server, server::TcpIncoming},
-};
-use tower::util::{MapFutureLayer, MapResponseLayer};
+use tonic::service::Routes;
 
 use super::{
-    codec_errors::explained, delivery_service::Deliveries, event_service::Events, health::Health,
-    replay_service::Replays, status::to_status, subscription_service::Subscriptions,
+    access::Gate,
+    api_key_service::ApiKeys,
+    call::{Calls, Limits},
+    delivery_service::Deliveries,
+    event_service::Events,
+    health::Health,
+    replay_service::Replays,
+    server::{Connections, Places, Shutdown, accept},
+    subscription_service::Subscriptions,
 };
 use crate::{
-    control::{Control, Error},
+    control::Control,
     proto::{
-        DESCRIPTOR_SET, delivery_service_server::DeliveryServiceServer,
-        event_service_server::EventServiceServer, replay_service_server::ReplayServiceServer,
+        DESCRIPTOR_SET, api_key_service_server::ApiKeyServiceServer,
+        delivery_service_server::DeliveryServiceServer, event_service_server::EventServiceServer,
+        replay_service_server::ReplayServiceServer,
         subscription_service_server::SubscriptionServiceServer,
     },
 };
@@ -29,47 +30,43 @@ use crate::{
 /// and not the codec answers what is too large.
 const DECODING_ROOM: usize = 4 * 1024 * 1024;
 
-/// Bounds of a connection (docs/adr and the HTTP/2 attacks of 2023 to 2025).
-const MAX_HEADER_LIST: u32 = 16 * 1024;
-const MAX_LOCAL_RESETS: usize = 64;
-const MAX_PENDING_RESETS: usize = 20;
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A call under way.
-type Call = <Routes as tower::Service<http::Request<Body>>>::Future;
-
 /// What can be configured of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// Connections there may be.
+    pub places: Places,
     /// Calls that one connection may have open at once.
     pub max_concurrent_streams: u32,
+    /// What may be under way in all connections together.
+    pub limits: Limits,
 }
 
-/// Serves until `draining`, then takes nothing new and returns when the calls
-/// that were open have ended. The caller bounds the time that may take by
-/// dropping the future; what is still open is then answered UNAVAILABLE.
+/// Serves until the server drains, then takes nothing new and returns when the
+/// calls that were open have ended, or were cut off: those are answered
+/// UNAVAILABLE. `accepting` tells whether the system gives connections.
 pub async fn serve(
     listener: TcpListener,
     control: Arc<Control>,
     ready: watch::Receiver<bool>,
-    draining: CancellationToken,
+    accepting: watch::Sender<bool>,
+    shutdown: Shutdown,
     settings: Settings,
-) -> Result<(), tonic::transport::Error> {
-    // Connections are tasks of their own and outlive this future by a little.
-    let cut_off = CancellationToken::new();
-    let _cuts_off = cut_off.clone().drop_guard();
+) {
+    let health = Health::new(ready, shutdown.draining.clone());
+    let calls = Calls::new(routes(control, health), settings.limits);
+    let connections = Connections::new(calls, settings.max_concurrent_streams, shutdown);
+    accept(listener, settings.places, connections, accepting).await;
+}
+
+fn routes(control: Arc<Control>, health: Health) -> Routes {
     let limits = control.limits();
     let decoding = limits.max_batch_bytes.max(limits.max_payload_bytes) + DECODING_ROOM;
-    let admit = Admit(draining.clone());
     let subscriptions = SubscriptionServiceServer::new(Subscriptions::new(control.clone()));
-    let events = EventServiceServer::new(Events::new(control.clone(), draining.clone()))
-        .max_decoding_message_size(decoding);
-    let replays = ReplayServiceServer::new(Replays::new(control.clone(), draining.clone()));
-    let deliveries = DeliveryServiceServer::new(Deliveries::new(control, draining.clone()));
-    let health = Health::new(ready, draining.clone()).into_server();
+    let events = EventServiceServer::new(Events::new(control.clone()));
+    let replays = ReplayServiceServer::new(Replays::new(control.clone()));
+    let keys = ApiKeyServiceServer::new(ApiKeys(control.clone()));
+    let gate = Gate(control.clone());
+    let deliveries = DeliveryServiceServer::new(Deliveries::new(control));
     let reflection = || {
         let described = [
             DESCRIPTOR_SET,
@@ -85,55 +82,13 @@ pub async fn serve(
         )
     };
     let valid = "the descriptor sets were compiled with the program";
-
-    Server::builder()
-        .max_concurrent_streams(settings.max_concurrent_streams)
-        .http2_max_header_list_size(MAX_HEADER_LIST)
-        .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .layer(MapResponseLayer::new(explained))
-        .layer(MapFutureLayer::new(move |call: Call| {
-            answered(call, cut_off.clone())
-        }))
-        .add_service(InterceptedService::new(subscriptions, admit.clone()))
-        .add_service(InterceptedService::new(events, admit.clone()))
-        .add_service(InterceptedService::new(replays, admit.clone()))
-        .add_service(InterceptedService::new(deliveries, admit))
-        .add_service(health)
+    let routes = Routes::new(subscriptions)
+        .add_service(events.max_decoding_message_size(decoding))
+        .add_service(replays)
+        .add_service(keys)
+        .add_service(deliveries)
+        .add_service(health.into_server())
         .add_service(reflection().build_v1().expect(valid))
-        .add_service(reflection().build_v1alpha().expect(valid))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            draining.cancelled_owned(),
-        )
-        .await
-}
-
-/// The answer to a call, or that there will be none.
-async fn answered(
-    call: Call,
-    cut_off: CancellationToken,
-) -> Result<http::Response<Body>, Infallible> {
-    tokio::select! {
-        biased;
-        answer = call => answer,
-        () = cut_off.cancelled() => Ok(to_status(Error::Unavailable).into_http()),
-    }
-}
-
-/// Refuses calls that come while the server drains.
-#[derive(Clone)]
-struct Admit(CancellationToken);
-
-impl tonic::service::Interceptor for Admit {
-    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        if self.0.is_cancelled() {
-            return Err(to_status(Error::Unavailable));
-        }
-        Ok(request)
-    }
+        .add_service(reflection().build_v1alpha().expect(valid));
+    routes.into_axum_router().layer(gate).into()
 }

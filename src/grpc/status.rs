@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     control::{Error, Resource},
-    domain::{NotChangeable, Violation},
+    domain::{NotAllowed, NotAuthenticated, NotChangeable, Violation},
     proto::{FieldViolation, Refusal},
 };
 
@@ -110,6 +110,8 @@ fn tell(error: &Error) -> Told {
                 ..told(Code::NotFound, "NOT_FOUND")
             }
         }
+        Error::NotAuthenticated(why) => told(Code::Unauthenticated, unauthenticated(*why)),
+        Error::NotAllowed(why) => not_allowed(*why, told),
         Error::EtagMismatch => told(Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => told(Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Error::KeyReused { index, first } => Told {
@@ -146,10 +148,36 @@ fn tell(error: &Error) -> Told {
             retry_delay: Some(RETRY_SOON),
             ..told(Code::Unavailable, "UNAVAILABLE")
         },
+        Error::Overloaded => Told {
+            retry_delay: Some(RETRY_SOON),
+            ..told(Code::Unavailable, "OVERLOADED")
+        },
+        Error::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         Error::Internal(cause) => {
             tracing::error!(error = &**cause as &dyn std::error::Error, "call failed");
             told(Code::Internal, "INTERNAL")
         }
+    }
+}
+
+fn unauthenticated(why: NotAuthenticated) -> &'static str {
+    match why {
+        NotAuthenticated::NoKey => "API_KEY_MISSING",
+        NotAuthenticated::Malformed => "API_KEY_MALFORMED",
+        NotAuthenticated::Unknown => "API_KEY_UNKNOWN",
+        NotAuthenticated::Revoked => "API_KEY_REVOKED",
+        NotAuthenticated::Expired => "API_KEY_EXPIRED",
+    }
+}
+
+fn not_allowed(why: NotAllowed, told: impl Fn(Code, &'static str) -> Told) -> Told {
+    match why {
+        NotAllowed::Scope(scope) => Told {
+            metadata: HashMap::from([("scope".to_owned(), scope.to_string())]),
+            ..told(Code::PermissionDenied, "SCOPE_MISSING")
+        },
+        NotAllowed::Tenant => told(Code::PermissionDenied, "TENANT_NOT_ALLOWED"),
+        NotAllowed::Operator => told(Code::PermissionDenied, "OPERATOR_ONLY"),
     }
 }
 
@@ -159,6 +187,7 @@ fn name(resource: Resource) -> (&'static str, String) {
         Resource::Event(id) => ("event", id.to_string()),
         Resource::Delivery(id) => ("delivery", id.to_string()),
         Resource::Replay(id) => ("replay", id.to_string()),
+        Resource::ApiKey(id) => ("api_key", id.to_string()),
     }
 }
 
@@ -196,7 +225,7 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EventId, Timestamp};
+    use crate::domain::{EventId, Scope, Timestamp};
 
     #[test]
     fn every_error_has_its_code_reason_and_details() {
@@ -209,6 +238,14 @@ mod tests {
                 max: 256,
             },
             Error::NotFound(Resource::Event(event)),
+            NotAuthenticated::NoKey.into(),
+            NotAuthenticated::Malformed.into(),
+            NotAuthenticated::Unknown.into(),
+            NotAuthenticated::Revoked.into(),
+            NotAuthenticated::Expired.into(),
+            NotAllowed::Scope(Scope::Manage).into(),
+            NotAllowed::Tenant.into(),
+            NotAllowed::Operator.into(),
             Error::EtagMismatch,
             Error::RequestIdReused,
             Error::KeyReused {
@@ -224,6 +261,8 @@ mod tests {
             Error::TestPending(event),
             Error::DiskFull,
             Error::Unavailable,
+            Error::Overloaded,
+            Error::DeadlineExceeded,
             Error::Internal("the cause".into()),
         ];
         let lines = errors.map(|error| {
@@ -246,6 +285,14 @@ mod tests {
         InvalidArgument VALIDATION_FAILED: subscription.url must name a host +BadRequest
         InvalidArgument PAYLOAD_TOO_LARGE: event.data must be at most 256 bytes, is 300 +BadRequest
         NotFound NOT_FOUND: event evt_00000000z8e008000000000000 does not exist +ResourceInfo
+        Unauthenticated API_KEY_MISSING: call needs an API key, in the metadata "authorization: Bearer pr_..."
+        Unauthenticated API_KEY_MALFORMED: authorization must be "Bearer" and an API key; this is none, or was cut or mistyped
+        Unauthenticated API_KEY_UNKNOWN: API key is not known
+        Unauthenticated API_KEY_REVOKED: API key was revoked
+        Unauthenticated API_KEY_EXPIRED: API key has expired
+        PermissionDenied SCOPE_MISSING: call needs the scope manage, which the caller does not have
+        PermissionDenied TENANT_NOT_ALLOWED: caller acts for one tenant, and postrider-tenant names another one
+        PermissionDenied OPERATOR_ONLY: only who acts for all tenants may do this for all of them
         Aborted ETAG_MISMATCH: subscription has another etag: read it again and decide anew
         AlreadyExists REQUEST_ID_REUSED: request_id was used before to create another subscription
         AlreadyExists IDEMPOTENCY_KEY_REUSED: idempotency key was used by evt_00000000z8e008000000000000 with another type or payload
@@ -258,7 +305,9 @@ mod tests {
         DeadlineExceeded TEST_PENDING: result of the test did not come in time: see the attempts of evt_00000000z8e008000000000000
         ResourceExhausted DISK_FULL: disk is full +RetryInfo
         Unavailable UNAVAILABLE: server is not available +RetryInfo
-        Internal INTERNAL: store failed
+        Unavailable OVERLOADED: server has too much under way: try again +RetryInfo
+        DeadlineExceeded DEADLINE_EXCEEDED: deadline passed; if this was a write it may have happened: try again with the same idempotency key or request_id
+        Internal INTERNAL: internal error
         "#);
     }
 }

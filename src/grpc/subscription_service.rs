@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::{
+    access::tenant,
     convert::{delivery, event, subscription},
     status::to_status,
-    tenant,
 };
 use crate::{
     control::{Control, Subject},
@@ -37,7 +37,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<CreateSubscriptionRequest>,
     ) -> Result<Response<Subscription>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let create = subscription::from_create(request.into_inner()).map_err(to_status)?;
         let validate_only = create.validate_only;
         let created = self.0.create_subscription(&tenant, create).await;
@@ -49,7 +49,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<GetSubscriptionRequest>,
     ) -> Result<Response<Subscription>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = super::convert::from_id("id", &request.into_inner().id).map_err(to_status)?;
         let found = self.0.subscription(&tenant, id).await.map_err(to_status)?;
         Ok(Response::new(subscription::to_subscription(&found)))
@@ -59,7 +59,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<ListSubscriptionsRequest>,
     ) -> Result<Response<ListSubscriptionsResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let list = subscription::from_list(request.into_inner()).map_err(to_status)?;
         let listed = self.0.list_subscriptions(&tenant, &list).await;
         let listed = listed.map_err(to_status)?;
@@ -70,7 +70,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<UpdateSubscriptionRequest>,
     ) -> Result<Response<Subscription>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let update = subscription::from_update(request.into_inner()).map_err(to_status)?;
         let updated = self.0.update_subscription(&tenant, update).await;
         let updated = updated.map_err(to_status)?;
@@ -81,7 +81,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<DeleteSubscriptionRequest>,
     ) -> Result<Response<()>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, expected) = subscription::from_delete(&request.into_inner()).map_err(to_status)?;
         let deleted = self.0.delete_subscription(&tenant, id, expected).await;
         deleted.map(Response::new).map_err(to_status)
@@ -91,7 +91,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<EnableSubscriptionRequest>,
     ) -> Result<Response<Subscription>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let id = super::convert::from_id("id", &request.into_inner().id).map_err(to_status)?;
         let enabled = self
             .0
@@ -105,7 +105,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<DisableSubscriptionRequest>,
     ) -> Result<Response<Subscription>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, message) = subscription::from_disable(request.into_inner()).map_err(to_status)?;
         let disabled = self
             .0
@@ -119,7 +119,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<RotateSubscriptionSecretRequest>,
     ) -> Result<Response<RotateSubscriptionSecretResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, renewal, overlap) =
             subscription::from_rotate(&request.into_inner()).map_err(to_status)?;
         let rotated = self.0.rotate_secret(&tenant, id, renewal, overlap).await;
@@ -131,7 +131,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<TestSubscriptionRequest>,
     ) -> Result<Response<TestSubscriptionResponse>, Status> {
-        let tenant = tenant(&request);
+        let tenant = tenant(&request)?;
         let (id, event_type) = subscription::from_test(&request.into_inner()).map_err(to_status)?;
         let tested = self.0.test_subscription(&tenant, id, event_type).await;
         let attempt = tested.map_err(to_status)?;

@@ -138,12 +138,13 @@ fn records(totals: &Totals) -> u64 {
     let Totals {
         subscriptions,
         requests,
+        api_keys,
         events,
         deliveries,
         attempts,
         ..
     } = totals;
-    subscriptions + requests + events + deliveries + attempts
+    subscriptions + requests + api_keys + events + deliveries + attempts
 }
 
 /// Changes whenever a server has done anything to the store. Request ids are
@@ -165,11 +166,13 @@ fn differences(source: &Totals, target: &Totals) -> Vec<(&'static str, u64, u64)
         .collect()
 }
 
-fn named(totals: &Totals) -> [(&'static str, u64); 9] {
+fn named(totals: &Totals) -> [(&'static str, u64); 11] {
     [
         ("subscriptions", totals.subscriptions),
         ("versions of subscriptions", totals.subscription_versions),
         ("request ids", totals.requests),
+        ("API keys", totals.api_keys),
+        ("revoked API keys", totals.revoked_api_keys),
         ("events", totals.events),
         ("erased events", totals.erased),
         ("deliveries", totals.deliveries),

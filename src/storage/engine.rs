@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Catalog, Erase, Ingest, Log, Queue, Replays, Retention, Stats, Transfer};
+use super::{Catalog, Erase, Ingest, Keys, Log, Queue, Replays, Retention, Stats, Transfer};
 
 /// Whether a store takes writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Purpose {
 /// A storage engine.
 #[async_trait]
 pub trait Engine:
-    Catalog + Erase + Ingest + Log + Queue + Replays + Retention + Stats + Transfer
+    Catalog + Erase + Ingest + Keys + Log + Queue + Replays + Retention + Stats + Transfer
 {
     /// Whether the store takes writes, as it changes.
     fn health(&self) -> watch::Receiver<Health>;

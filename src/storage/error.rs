@@ -1,6 +1,6 @@
 //! What can go wrong in a store, by what the caller can do about it.
 
-use crate::domain::{DeliveryId, EventId, NotChangeable, ReplayId, SubscriptionId};
+use crate::domain::{ApiKeyId, DeliveryId, EventId, NotChangeable, ReplayId, SubscriptionId};
 
 /// Result of a storage call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,6 +16,8 @@ pub enum Resource {
     Delivery(DeliveryId),
     /// A replay.
     Replay(ReplayId),
+    /// An API key.
+    ApiKey(ApiKeyId),
 }
 
 /// Why a storage call failed.

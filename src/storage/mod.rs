@@ -15,6 +15,7 @@ mod erase;
 mod error;
 mod idempotency;
 mod ingest;
+mod keys;
 mod log;
 mod page;
 pub mod postgres;
@@ -33,6 +34,7 @@ pub use engine::{Engine, Health, Purpose};
 pub use erase::{Erase, Erased};
 pub use error::{Error, Resource, Result};
 pub use ingest::{AcceptEvents, Accepted, Ingest, Routed};
+pub use keys::Keys;
 pub use log::{DeliveryChange, EventFilter, Log, LogPosition, LogSlice, View};
 pub use page::{BadToken, Cursor, Page, PageRequest, Token};
 pub use queue::{

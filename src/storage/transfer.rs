@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{Cursor, LogPosition, Result};
 use crate::domain::{
-    Attempt, Delivery, Event, Replay, Subscription, SubscriptionId, TenantId, Timestamp,
+    ApiKey, Attempt, Delivery, Event, Replay, Subscription, SubscriptionId, TenantId, Timestamp,
 };
 
 /// One thing that a store holds.
@@ -27,6 +27,8 @@ pub enum Stored {
     },
     /// A replay.
     Replay(Box<Replay>),
+    /// An API key, which is good where its hash was made by the same key.
+    ApiKey(Box<ApiKey>),
     /// What retention removed, for [`super::LogSlice::removed_before`].
     Removed {
         /// Attempts of events accepted before this time were removed.
@@ -116,6 +118,10 @@ pub struct Totals {
     pub subscription_versions: u64,
     /// Request ids that are remembered.
     pub requests: u64,
+    /// API keys.
+    pub api_keys: u64,
+    /// Those of them that were revoked.
+    pub revoked_api_keys: u64,
     /// Events.
     pub events: u64,
     /// Events whose payload was erased.

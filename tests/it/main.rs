@@ -6,6 +6,8 @@
     reason = "the support code is as public as a test gets"
 )]
 
+mod abuse;
+mod access;
 mod architecture;
 mod chart;
 mod cloudevents;
@@ -25,6 +27,7 @@ mod lifecycle;
 mod memory;
 mod operational;
 mod order;
+mod overload;
 mod powercut;
 mod readme;
 mod receivers;

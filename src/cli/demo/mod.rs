@@ -87,6 +87,8 @@ async fn start_server(
     };
     screen.step("data", &format!("{}{removed}", folder.display()))?;
     screen.step("log", &server.log().display().to_string())?;
+    let open = "nobody is asked for an API key, so it answers this machine only";
+    screen.step("access", open)?;
     Ok(server)
 }
 

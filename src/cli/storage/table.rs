@@ -47,7 +47,8 @@ pub(super) fn to_table(url: &StoreUrl, counts: &Counts) -> String {
     line(cells("total".to_owned(), &whole), "");
     let subscriptions = count(totals.subscriptions);
     let requests = count(totals.requests);
-    text + &format!("\n{subscriptions} subscriptions, {requests} request ids\n")
+    let keys = count(totals.api_keys);
+    text + &format!("\n{subscriptions} subscriptions, {requests} request ids, {keys} API keys\n")
 }
 
 fn cells(name: String, day: &DayCounts) -> [String; 7] {
@@ -83,6 +84,7 @@ pub(super) fn to_json(url: &StoreUrl, counts: &Counts) -> Value {
         "format": counts.format,
         "subscriptions": totals.subscriptions,
         "request_ids": totals.requests,
+        "api_keys": totals.api_keys,
         "events": totals.events,
         "erased": totals.erased,
         "deliveries": totals.deliveries,
@@ -147,7 +149,7 @@ mod tests {
         1970-01-01   1,200,000   2,400,000           3   2,500,000           0     5.0 GiB
         total        1,200,000   2,400,000           3   2,500,000           0     5.0 GiB
 
-        12 subscriptions, 0 request ids
+        12 subscriptions, 0 request ids, 0 API keys
         ");
     }
 

@@ -1,6 +1,7 @@
 //! Between messages and domain types, by free functions: `from_...` checks what
 //! came, all of it at once, and `to_...` shows what there is.
 
+pub(super) mod api_key;
 pub(super) mod delivery;
 pub(super) mod erase;
 pub(super) mod event;

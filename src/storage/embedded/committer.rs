@@ -106,6 +106,10 @@ impl Committer {
                 let answer = self.write_replay(write);
                 respond(reply, answer);
             }
+            Write::Key(write, reply) => {
+                let answer = self.write_key(write);
+                respond(reply, answer);
+            }
             Write::Import(records, reply) => {
                 let answer = self.import(records);
                 respond(reply, answer);
@@ -378,6 +382,7 @@ fn stage(
         | Write::Rewrite(..)
         | Write::Catalog(..)
         | Write::Replay(..)
+        | Write::Key(..)
         | Write::Import(..)
         | Write::NoteCopy(..) => {
             unreachable!("a write without a weight is no part of a group")

@@ -5,7 +5,7 @@ use super::{
     key::{self, Tag},
     kv::{Order, Partition, Step},
     piece,
-    row::EventRow,
+    row::{EventRow, read_api_key},
     state::State,
 };
 use crate::storage::{Counts, DayCounts, Result, Totals};
@@ -50,6 +50,11 @@ impl State {
             subscriptions: count(&*catalog, Tag::Subscription)?,
             subscription_versions: versions,
             requests: count(&*catalog, Tag::Request)?,
+            api_keys: count(&*catalog, Tag::ApiKey)?,
+            revoked_api_keys: count_where(&*catalog, Tag::ApiKey, |key, first| {
+                let row = piece::join(&*catalog, key, first).ok();
+                is_revoked(key, row)
+            })?,
             ..Totals::default()
         })
     }
@@ -88,6 +93,14 @@ fn erased(partition: &dyn Partition) -> Result<u64> {
             .map(|(row, ((tenant, _), id))| EventRow::read(tenant, id, &row));
         row.is_some_and(|row| row.is_ok_and(|row| row.event.is_erased()))
     })
+}
+
+/// Whether that is the row of an API key that was revoked.
+fn is_revoked(key: &[u8], row: Option<Vec<u8>>) -> bool {
+    let found = key::api_key_of(key).zip(row);
+    found
+        .and_then(|(id, row)| read_api_key(id, &row).ok())
+        .is_some_and(|found| found.revoke_time.is_some())
 }
 
 fn count_where(

@@ -10,7 +10,7 @@ use super::{
     key::{self, Tag},
     kv::{Order, Partition, Step},
     piece,
-    row::{EventRow, read_attempt, read_replay, read_request, read_subscription},
+    row::{EventRow, read_api_key, read_attempt, read_replay, read_request, read_subscription},
     state::State,
     untimed,
 };
@@ -31,6 +31,7 @@ enum Stage {
     Subscriptions,
     Requests,
     Replays,
+    ApiKeys,
     Removed,
     Events(Day),
     Attempts(Day),
@@ -65,6 +66,7 @@ impl Place {
             Stage::Events(day) => (3, day.number()),
             Stage::Attempts(day) => (4, day.number()),
             Stage::Replays => (5, 0),
+            Stage::ApiKeys => (6, 0),
         };
         let done = self.done as u64;
         cursor.byte(stage).number(day).number(done).raw(&self.key);
@@ -86,6 +88,7 @@ impl Place {
             3 => Stage::Events(day),
             4 => Stage::Attempts(day),
             5 => Stage::Replays,
+            6 => Stage::ApiKeys,
             _ => return Err(super::bytes::Malformed),
         };
         Ok(Self {
@@ -152,6 +155,7 @@ impl Export<'_> {
             Stage::Subscriptions => (Some(self.state.catalog()?), Tag::Subscription),
             Stage::Requests => (Some(self.state.catalog()?), Tag::Request),
             Stage::Replays => (Some(self.state.catalog()?), Tag::Replay),
+            Stage::ApiKeys => (Some(self.state.catalog()?), Tag::ApiKey),
             Stage::Removed => {
                 if let Some((before, last)) = self.state.removed() {
                     self.push(Stored::Removed { before, last }, 0);
@@ -201,7 +205,8 @@ impl Export<'_> {
         match stage {
             Stage::Subscriptions => Ok(Some(Place::at(Stage::Requests))),
             Stage::Requests => Ok(Some(Place::at(Stage::Replays))),
-            Stage::Replays => Ok(Some(Place::at(Stage::Removed))),
+            Stage::Replays => Ok(Some(Place::at(Stage::ApiKeys))),
+            Stage::ApiKeys => Ok(Some(Place::at(Stage::Removed))),
             Stage::Removed => day_from(Day::from_number(0)),
             Stage::Events(day) => Ok(Some(Place::at(Stage::Attempts(day)))),
             Stage::Attempts(day) => day_from(day.next()),
@@ -222,6 +227,12 @@ impl Export<'_> {
                 attempt,
             };
             self.push(record, row.len());
+            return Ok(None);
+        }
+        if stage == Stage::ApiKeys {
+            let id = key::api_key_of(key).ok_or_else(malformed)?;
+            let found = read_api_key(id, row).map_err(|_| malformed())?;
+            self.push(Stored::ApiKey(Box::new(found)), row.len());
             return Ok(None);
         }
         let (tenant, name) = key::named_of(key).ok_or_else(malformed)?;
@@ -308,6 +319,7 @@ mod tests {
             Stage::Subscriptions,
             Stage::Requests,
             Stage::Replays,
+            Stage::ApiKeys,
             Stage::Removed,
             Stage::Events(day),
             Stage::Attempts(day),

@@ -13,8 +13,8 @@ use super::{
     piece,
     retain::Gone,
     row::{
-        DeliveryRow, write_attempt, write_copying, write_recorded, write_replay, write_request,
-        write_subscription,
+        DeliveryRow, write_api_key, write_attempt, write_copying, write_recorded, write_replay,
+        write_request, write_subscription,
     },
     untimed::{self, Untimed},
 };
@@ -113,6 +113,10 @@ impl Importing<'_> {
             Stored::Replay(replay) => {
                 let key = key::replay(&replay.tenant, replay.id);
                 self.catalog.insert(key, write_replay(&replay));
+            }
+            Stored::ApiKey(found) => {
+                self.catalog
+                    .insert(key::api_key(found.id), write_api_key(&found));
             }
             Stored::Removed { before, last } => {
                 self.gone = self.gone.and(before, last);

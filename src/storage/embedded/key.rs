@@ -25,6 +25,7 @@
 //! | `S` tenant 0 subscription | the subscription |
 //! | `R` tenant 0 request id | the subscription as the request created it |
 //! | `Y` tenant 0 replay | the replay |
+//! | `L` API key | the API key |
 //! | `F` | the first day there ever was |
 //! | `G` | what retention removed: the day up to which, the position of the last attempt |
 //! | `Z` day | the day is at rest: the position of its last attempt |
@@ -40,7 +41,7 @@ mod tag;
 use std::ops::Bound;
 
 use super::{day::Day, kv::Bounds};
-use crate::domain::{DeliveryId, EventId, ReplayId, SubscriptionId, TenantId, Timestamp};
+use crate::domain::{ApiKeyId, DeliveryId, EventId, ReplayId, SubscriptionId, TenantId, Timestamp};
 use crate::storage::{DueKey, LogPosition};
 
 pub(super) use stats::{stats, stats_key_of, stats_of, stats_skip};
@@ -268,6 +269,16 @@ pub(super) fn request(tenant: &TenantId, name: &str) -> Vec<u8> {
 
 pub(super) fn replay(tenant: &TenantId, id: ReplayId) -> Vec<u8> {
     named(Tag::Replay, tenant, &id.to_bytes())
+}
+
+pub(super) fn api_key(id: ApiKeyId) -> Vec<u8> {
+    key(Tag::ApiKey, &[&id.to_bytes()])
+}
+
+/// The id of an API key's key.
+pub(super) fn api_key_of(key: &[u8]) -> Option<ApiKeyId> {
+    let id = key.get(1..)?.try_into().ok()?;
+    Some(ApiKeyId::from_bytes(id))
 }
 
 pub(super) fn first_day() -> Vec<u8> {

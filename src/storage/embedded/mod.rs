@@ -7,6 +7,7 @@
 //! them at once; reads go past it.
 
 mod accept;
+mod api_key;
 mod catalog;
 mod change;
 mod check;

@@ -3,11 +3,11 @@
 use tokio::sync::oneshot;
 
 use super::{
-    accept::Accepting, change::CatalogChange, day::Day, erase::Erasing, forget::Forgetting,
-    replay::ReplayWrite,
+    accept::Accepting, api_key::KeyWrite, change::CatalogChange, day::Day, erase::Erasing,
+    forget::Forgetting, replay::ReplayWrite,
 };
 use crate::{
-    domain::{Delivery, DeliveryId, Replay, SubscriptionId, TenantId, Timestamp},
+    domain::{ApiKey, Delivery, DeliveryId, Replay, SubscriptionId, TenantId, Timestamp},
     storage::{
         Accepted, AttemptRecord, Copying, Created, DeliveryChange, Erased, Removed, RemovedEvents,
         Result, Stored,
@@ -40,6 +40,8 @@ pub(super) enum Write {
     Catalog(CatalogChange, Reply<Created>),
     /// A replay, or a step of one.
     Replay(ReplayWrite, Reply<Replay>),
+    /// An API key, or the end of one.
+    Key(KeyWrite, Reply<ApiKey>),
     /// A piece of another store.
     Import(Vec<Stored>, Reply<()>),
     /// How far a copy into the store has come.
@@ -75,6 +77,7 @@ impl Write {
             | Self::Rewrite(..)
             | Self::Catalog(..)
             | Self::Replay(..)
+            | Self::Key(..)
             | Self::Import(..)
             | Self::NoteCopy(..) => None,
         }

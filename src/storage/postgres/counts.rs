@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 
 use super::{
+    api_key::api_key,
     days::{self, TABLES},
     error::from_pg,
     migrate::schema_version,
@@ -58,10 +59,20 @@ async fn catalog(transaction: &Transaction<'_>) -> Result<Totals> {
                FROM subscription WHERE content IS NOT NULL";
     let row = transaction.query_one(sql, &[]).await.map_err(from_pg)?;
     let count = |name| row.get::<_, i64>(name).unsigned_abs();
+    let keys = transaction
+        .query("SELECT id, content FROM api_key", &[])
+        .await
+        .map_err(from_pg)?;
+    let revoked = keys.iter().filter(|row| {
+        let key = api_key(row);
+        key.is_ok_and(|key| key.revoke_time.is_some())
+    });
     Ok(Totals {
         subscriptions: count("subscriptions"),
         subscription_versions: count("versions"),
         requests: count("requests"),
+        api_keys: keys.len() as u64,
+        revoked_api_keys: revoked.count() as u64,
         ..Totals::default()
     })
 }

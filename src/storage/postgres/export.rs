@@ -8,6 +8,7 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
+    api_key::api_key,
     connect::Connection,
     days,
     error::{from_pg, malformed},
@@ -30,6 +31,7 @@ enum Place {
     Subscriptions(Uuid),
     Requests(String, Vec<u8>),
     Replays(Uuid),
+    ApiKeys(Uuid),
     Removed,
     Events(Day, String, Uuid),
     Deliveries(Day, Uuid),
@@ -91,6 +93,7 @@ impl Export {
             Place::Subscriptions(after) => self.subscriptions(*after).await?,
             Place::Requests(tenant, name) => self.requests(tenant, name).await?,
             Place::Replays(after) => self.replays(*after).await?,
+            Place::ApiKeys(after) => self.api_keys(*after).await?,
             Place::Removed => self.removed().await?,
             Place::Events(day, tenant, after) => self.events(*day, tenant, *after).await?,
             Place::Deliveries(day, after) => self.deliveries(*day, *after).await?,
@@ -105,7 +108,8 @@ impl Export {
         match place {
             Place::Subscriptions(_) => Some(Place::Requests(String::new(), Vec::new())),
             Place::Requests(..) => Some(Place::Replays(Uuid::nil())),
-            Place::Replays(_) => Some(Place::Removed),
+            Place::Replays(_) => Some(Place::ApiKeys(Uuid::nil())),
+            Place::ApiKeys(_) => Some(Place::Removed),
             Place::Removed => self.days.first().map(events),
             Place::Events(day, ..) => Some(Place::Deliveries(*day, Uuid::nil())),
             Place::Deliveries(day, _) => Some(Place::Attempts(*day, START)),
@@ -167,6 +171,20 @@ impl Export {
         self.take(&piece, |row| Ok(Stored::Replay(Box::new(replay(row)?))))?;
         let last = piece.rows.last();
         Ok(last.map(|last| Place::Replays(last.get("id"))))
+    }
+
+    async fn api_keys(&mut self, after: Uuid) -> Result<Option<Place>> {
+        let scan = Scan {
+            columns: "id, content",
+            table: "api_key",
+            filter: "true",
+            key: &["id"],
+            bytes: &["content"],
+        };
+        let piece = scan.read(&self.client, &[&after], self.left).await?;
+        self.take(&piece, |row| Ok(Stored::ApiKey(Box::new(api_key(row)?))))?;
+        let last = piece.rows.last();
+        Ok(last.map(|last| Place::ApiKeys(last.get("id"))))
     }
 
     async fn removed(&mut self) -> Result<Option<Place>> {
@@ -281,6 +299,7 @@ impl Place {
                 cursor.number((position - START).unsigned_abs())
             }
             Self::Replays(id) => cursor.byte(6).number(0_u8).raw(id.as_bytes()),
+            Self::ApiKeys(id) => cursor.byte(7).number(0_u8).raw(id.as_bytes()),
         };
         Cursor(cursor.finish())
     }
@@ -310,6 +329,7 @@ impl Place {
                 Self::Attempts(day, after + START)
             }
             6 => Self::Replays(Uuid::from_bytes(cursor.array()?)),
+            7 => Self::ApiKeys(Uuid::from_bytes(cursor.array()?)),
             _ => return Err(Malformed),
         };
         cursor.finish().map(|()| place)
@@ -328,6 +348,7 @@ mod tests {
             Place::Subscriptions(Uuid::nil()),
             Place::Requests(tenant.clone(), b"request".to_vec()),
             Place::Replays(id),
+            Place::ApiKeys(id),
             Place::Removed,
             Place::Events(day, tenant, id),
             Place::Deliveries(day, id),

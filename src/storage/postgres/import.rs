@@ -95,6 +95,10 @@ async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>) -> Result<()> {
          ON CONFLICT (id) DO UPDATE SET
              is_running = excluded.is_running, content = excluded.content";
     run(transaction, sql, &rows.replays().parameters()).await?;
+    let sql = "INSERT INTO api_key (id, tenant, content)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
+         ON CONFLICT (id) DO UPDATE SET content = excluded.content";
+    run(transaction, sql, &rows.api_keys().parameters()).await?;
     if let Some((before, last)) = rows.removed {
         let sql = "UPDATE log SET removed_before = greatest(removed_before, $1),
                        removed_position = greatest(removed_position, $2)";

@@ -7,21 +7,22 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{
+    api_key::{self, from_key},
     replay::from_replay,
     row::{from_count, from_delivery, from_event, from_subscription, from_time},
     tail::from_position,
 };
 use crate::{
     domain::{
-        Attempt, Delivery, Event, Replay, ReplayState, Subscription, SubscriptionId, TenantId,
-        Timestamp,
+        ApiKey, Attempt, Delivery, Event, Replay, ReplayState, Subscription, SubscriptionId,
+        TenantId, Timestamp,
     },
     storage::{
         LogPosition, Stored,
         day::Day,
         row::{
-            EventRow, INLINE, IdempotencyRow, code, write_attempt, write_replay, write_request,
-            write_subscription,
+            EventRow, INLINE, IdempotencyRow, code, write_api_key, write_attempt, write_replay,
+            write_request, write_subscription,
         },
         stats::Counted,
     },
@@ -33,6 +34,7 @@ pub(super) struct Rows<'a> {
     subscriptions: BTreeMap<Uuid, &'a Subscription>,
     requests: BTreeMap<(&'a str, &'a str), &'a Subscription>,
     replays: BTreeMap<Uuid, &'a Replay>,
+    api_keys: BTreeMap<Uuid, &'a ApiKey>,
     /// See [`Stored::Removed`].
     pub(super) removed: Option<(Timestamp, LogPosition)>,
     pub(super) days: BTreeMap<Day, DayRows<'a>>,
@@ -104,6 +106,16 @@ impl<'a> Rows<'a> {
         ])
     }
 
+    /// Columns of the API keys.
+    pub(super) fn api_keys(&self) -> Columns<'_> {
+        let all = || self.api_keys.values();
+        Columns(vec![
+            column(self.api_keys.keys().copied()),
+            column(all().map(|key| api_key::tenant(&key.spec.holder))),
+            column(all().map(|key| write_api_key(key))),
+        ])
+    }
+
     fn add(&mut self, record: &'a Stored) {
         match record {
             Stored::Subscription(subscription) => {
@@ -115,6 +127,9 @@ impl<'a> Rows<'a> {
             }
             Stored::Replay(replay) => {
                 self.replays.insert(from_replay(replay.id), replay);
+            }
+            Stored::ApiKey(found) => {
+                self.api_keys.insert(from_key(found.id), found);
             }
             Stored::Removed { before, last } => {
                 self.removed = Some((*before, *last));

@@ -44,6 +44,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0006_stats",
         sql: include_str!("migrations/0006_stats.sql"),
     },
+    Migration {
+        name: "0007_api_keys",
+        sql: include_str!("migrations/0007_api_keys.sql"),
+    },
 ];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.

@@ -7,6 +7,7 @@
 
 mod accept;
 mod accept_rows;
+mod api_key;
 mod by_hand;
 mod catalog;
 mod change;

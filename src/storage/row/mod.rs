@@ -1,6 +1,7 @@
 //! The bytes of every row: written by hand, compact, and each with a version.
 //! A layout that is out is never changed; a new one gets the next version.
 
+mod api_key;
 mod attempt;
 pub(super) mod code;
 mod copying;
@@ -14,6 +15,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
+pub(super) use api_key::{read_api_key, write_api_key};
 pub(super) use attempt::{read_attempt, read_recorded, write_attempt, write_recorded};
 pub(super) use copying::{read_copying, write_copying};
 pub(super) use delivery::DeliveryRow;

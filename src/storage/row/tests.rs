@@ -7,10 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    Attempt, AttemptId, ContentType, Delivery, DeliveryId, DeliveryState, ErrorKind, Event,
-    EventId, EventPatterns, LastOutcome, LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat,
-    Phases, RateLimit, Replay, ReplayId, ReplayMode, ReplaySpec, Secret, SigningKey, Subscription,
-    SubscriptionId, SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
+    ApiKey, ApiKeyId, ApiKeySpec, Attempt, AttemptId, ContentType, Delivery, DeliveryId,
+    DeliveryState, ErrorKind, Event, EventId, EventPatterns, Holder, KeyHash, LastOutcome,
+    LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases, RateLimit, Replay, ReplayId,
+    ReplayMode, ReplaySpec, Scope, Secret, SigningKey, Subscription, SubscriptionId,
+    SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
 };
 use crate::{
     domain::damaged::damaged,
@@ -204,6 +205,31 @@ fn a_replay_keeps_its_bytes() {
 }
 
 #[test]
+fn an_api_key_keeps_its_bytes() {
+    let spec = ApiKeySpec {
+        holder: Holder::Tenant(TenantId::default()),
+        scopes: [Scope::Publish, Scope::Read].into_iter().collect(),
+        description: "shop".to_owned(),
+        expire_time: Some(TIME.after(Duration::from_secs(1))),
+    };
+    let key = ApiKey {
+        id: ApiKeyId::new(TIME, 0),
+        spec,
+        hash: KeyHash::from_bytes([0x22; 32]),
+        create_time: TIME,
+        revoke_time: None,
+    };
+    let row = write_api_key(&key);
+    insta::assert_snapshot!(hex(&row), @"01010764656661756c74030473686f702222222222222222222222222222222222222222222222222222222222222222c0d4ba9d91df83030180897a00");
+    assert_eq!(read_api_key(key.id, &row).unwrap(), key);
+    let mut operators = key.revoked(TIME);
+    operators.spec.holder = Holder::Operator;
+    let row = write_api_key(&operators);
+    insta::assert_snapshot!(hex(&row), @"0100030473686f702222222222222222222222222222222222222222222222222222222222222222c0d4ba9d91df83030180897a0100");
+    assert_eq!(read_api_key(key.id, &row).unwrap(), operators);
+}
+
+#[test]
 fn an_erased_event_keeps_its_bytes() {
     let erased = event().erased(TIME);
     let row = EventRow::write(&erased, &[sub()]);
@@ -315,6 +341,7 @@ proptest! {
         let _ = IdempotencyRow::read(&row);
         let _ = read_attempt(&row);
         let _ = read_copying(&row);
+        let _ = read_api_key(ApiKeyId::new(TIME, 0), &row);
         let _ = read_replay(tenant(), ReplayId::new(TIME, 0), &row);
         let _ = read_request(tenant(), &row);
         prop_assert!(read_subscription(tenant(), sub(), &row).is_err());

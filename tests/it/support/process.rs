@@ -27,6 +27,9 @@ use tonic::transport::Channel;
 
 use super::{Dns, within};
 
+/// What the servers of the tests keep secrets by.
+pub const ROOT_KEY: &str = "cm9vdCBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE=";
+
 /// A running `postrider serve`.
 pub struct Process {
     child: Child,
@@ -247,6 +250,9 @@ fn command(launcher: &[String], data: &Path, variables: &[(&str, &str)]) -> Comm
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .arg("--data-dir")
         .arg(data)
+        // Most tests are about something else.
+        .env("POSTRIDER_AUTH_MODE", "none")
+        .env("POSTRIDER_SECRETS_KEY", ROOT_KEY)
         .env("POSTRIDER_DELIVERY_ALLOW", "127.0.0.0/8")
         .env(
             "POSTRIDER_DELIVERY_NAMESERVERS",

@@ -13,7 +13,7 @@ use crate::{
             kv::{Order, Partition, Step},
             piece,
             retain::Gone,
-            row::{read_copying, read_replay, read_request, read_subscription},
+            row::{read_api_key, read_copying, read_replay, read_request, read_subscription},
             untimed::Untimed,
             witness::Witness,
         },
@@ -75,6 +75,12 @@ impl Notes {
                 let (tenant, id) = key::named_of(key)?;
                 let id = ReplayId::from_bytes(id.try_into().ok()?);
                 read_replay(tenant, id, &piece::join(catalog, key, first).ok()?).ok()?;
+            }
+            Tag::ApiKey => {
+                totals.api_keys += 1;
+                let id = key::api_key_of(key)?;
+                let found = read_api_key(id, &piece::join(catalog, key, first).ok()?).ok()?;
+                totals.revoked_api_keys += u64::from(found.revoke_time.is_some());
             }
             Tag::Resting => {
                 let (day, last) = (number(&key[1..])?, number(first)?);

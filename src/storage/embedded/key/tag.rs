@@ -18,6 +18,7 @@ pub(in super::super) enum Tag {
     Subscription = b'S',
     Request = b'R',
     Replay = b'Y',
+    ApiKey = b'L',
     FirstDay = b'F',
     Gone = b'G',
     Resting = b'Z',
@@ -29,7 +30,7 @@ pub(in super::super) enum Tag {
 
 /// What the row of a key is, if any.
 pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
-    const TAGS: [Tag; 21] = [
+    const TAGS: [Tag; 22] = [
         Tag::Event,
         Tag::Body,
         Tag::Delivery,
@@ -44,6 +45,7 @@ pub(in super::super) fn tag_of(key: &[u8]) -> Option<Tag> {
         Tag::Subscription,
         Tag::Request,
         Tag::Replay,
+        Tag::ApiKey,
         Tag::FirstDay,
         Tag::Gone,
         Tag::Resting,

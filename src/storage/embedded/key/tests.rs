@@ -55,6 +55,7 @@ fn keys_keep_their_bytes() {
             replay(&tenant, ReplayId::from_bytes(id)),
             r"Ydefault\x000123456789abcdef",
         ),
+        (api_key(ApiKeyId::from_bytes(id)), "L0123456789abcdef"),
         (first_day(), "F"),
         (gone(), "G"),
         (

@@ -9,6 +9,7 @@ use crate::{
     storage::{
         Result,
         postgres::{
+            api_key::{api_key, tenant},
             connect::Connection,
             error::from_pg,
             ownership::SHARDS,
@@ -31,7 +32,10 @@ pub(super) async fn audit(client: &Connection, report: &mut Report) -> Result<()
     report.survive(requests)?;
     report.enter("replay");
     let replays = replays(client, report).await;
-    report.survive(replays)
+    report.survive(replays)?;
+    report.enter("api_key");
+    let keys = api_keys(client, report).await;
+    report.survive(keys)
 }
 
 async fn single_rows(client: &Connection, report: &mut Report) -> Result<()> {
@@ -152,6 +156,36 @@ async fn replays(client: &Connection, report: &mut Report) -> Result<()> {
             };
             if row.get::<_, bool>("is_running") != (replay.state == ReplayState::Running) {
                 report.find(format!("replay {} is in two states", replay.id));
+            }
+        }
+    }
+}
+
+async fn api_keys(client: &Connection, report: &mut Report) -> Result<()> {
+    let scan = Scan {
+        columns: "id, tenant, content",
+        table: "api_key",
+        filter: "true",
+        key: &["id"],
+        bytes: &["content"],
+    };
+    let mut after = Uuid::nil();
+    loop {
+        let piece = scan.read(client, &[&after], PIECE).await?;
+        let Some(last) = piece.rows.last() else {
+            return Ok(());
+        };
+        after = last.get("id");
+        for row in &piece.rows {
+            let totals = &mut report.checked.totals;
+            totals.api_keys += 1;
+            let Ok(found) = api_key(row) else {
+                report.malformed(row.get::<_, Uuid>("id"));
+                continue;
+            };
+            totals.revoked_api_keys += u64::from(found.revoke_time.is_some());
+            if row.get::<_, &str>("tenant") != tenant(&found.spec.holder) {
+                report.find(format!("API key {} is of two tenants", found.id));
             }
         }
     }

@@ -137,6 +137,7 @@ async fn damage_is_named_wherever_it_is() {
         ),
         "DELETE FROM shard_lease WHERE shard = 7".to_owned(),
         "INSERT INTO replay VALUES ('00000000-0000-0000-0000-000000000001', 'default', true, '\\x00')".to_owned(),
+        "INSERT INTO api_key VALUES ('00000000-0000-0000-0000-000000000002', '', '\\x00')".to_owned(),
         "DELETE FROM stats WHERE ctid = (SELECT min(ctid) FROM stats)".to_owned(),
         "DROP TABLE attempt_2024_01_16".to_owned(),
     ] {
@@ -148,6 +149,7 @@ async fn damage_is_named_wherever_it_is() {
     postrider.shard_lease: has 255 of 256 shards; what is in the others is never sent
     postrider.subscription: subscription sub_01hm690k80e008000000000002 is of two versions
     postrider.replay: row 00000000-0000-0000-0000-000000000001 makes no sense
+    postrider.api_key: row 00000000-0000-0000-0000-000000000002 makes no sense
     postrider.attempt: has no partition of 2024-01-16, of which there are others
     postrider.event_2024_01_15: row evt_01hm690k80e008000000002000 makes no sense
     postrider.event_2024_01_15: event evt_01hm690k80e008000000004000 has lost its payload

@@ -7,12 +7,13 @@ use tokio::task::JoinSet;
 use crate::support::{Cluster, cluster::connect};
 
 /// The names of all migrations.
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "0001_store",
     "0002_erasure",
     "0003_replay",
     "0004_order",
     "0006_stats",
+    "0007_api_keys",
 ];
 
 /// A database without a schema, with its address as text.

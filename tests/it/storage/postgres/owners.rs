@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::SystemRandom,
-    control::{Control, Limits},
-    domain::{Guard, State, StateCode, Subscription, SubscriptionId},
+    control::{AccessSettings, Control, Limits},
+    domain::{Guard, KeyHasher, RootKey, State, StateCode, Subscription, SubscriptionId},
     resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
@@ -137,6 +137,11 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
         Arc::new(SystemRandom),
         Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
+        AccessSettings {
+            keys_needed: false,
+            hasher: KeyHasher::new(&RootKey::generate([0; 32])),
+            admin: None,
+        },
     );
     let mut last = subscription_in(1);
     other.create_subscription(last.clone(), None).await.unwrap();

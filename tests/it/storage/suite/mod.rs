@@ -7,6 +7,7 @@ pub mod accept;
 pub mod attempts;
 pub mod catalog;
 pub mod erasure;
+pub mod keys;
 pub mod lists;
 pub mod queue;
 pub mod replays;
@@ -68,6 +69,12 @@ macro_rules! run_suite {
                 what_is_not_there_or_anothers_is_not_erased,
                 the_key_of_an_erased_event_is_still_remembered,
                 a_copy_is_erased_where_its_source_is,
+            }
+            keys {
+                a_key_reads_back_after_a_restart,
+                keys_list_newest_first_for_their_holder_alone,
+                a_key_is_revoked_once_and_by_its_holder_alone,
+                a_copy_has_the_same_keys,
             }
             lists {
                 deliveries_list_newest_first_by_every_way,

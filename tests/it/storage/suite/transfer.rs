@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use postrider::{
     domain::{
-        Delivery, DeliveryFilter, DeliveryId, Event, Replay, ReplayId, ReplayMode, ReplaySpec,
-        Subscription, TimeRange,
+        Delivery, DeliveryFilter, DeliveryId, Event, Holder, Replay, ReplayId, ReplayMode,
+        ReplaySpec, Subscription, TimeRange,
     },
     storage::{
         AcceptEvents, Accepted, ChunkSize, CopyError, Copying, Created, DueKey, Engine,
@@ -15,10 +15,13 @@ use postrider::{
 };
 use tokio::sync::mpsc;
 
-use super::super::{
-    build::*,
-    fixture::Fixture,
-    wait::{log_end_from, logged},
+use super::{
+    super::{
+        build::*,
+        fixture::Fixture,
+        wait::{log_end_from, logged},
+    },
+    keys::key,
 };
 
 const SMALL: ChunkSize = ChunkSize {
@@ -107,6 +110,8 @@ async fn fill(engine: &dyn Engine) {
         let replay = Replay::new(id, tenant().clone(), spec.clone(), NOON);
         engine.create_replay(replay).await.unwrap();
     }
+    let holder = Holder::Tenant(tenant().clone());
+    engine.create_key(key(1, holder)).await.unwrap();
     let deleted = engine.delete_subscription(tenant(), sub(3), None, after(9));
     deleted.await.unwrap();
 }
@@ -227,8 +232,8 @@ pub async fn an_export_of_any_size_of_chunks_holds_everything_once(store: &mut d
     let engine = store.engine();
     fill(&**engine).await;
     let records = export(&**engine, LARGE).await;
-    // Subscriptions, a request, replays, events, deliveries, attempts.
-    assert_eq!(records.len(), 3 + 1 + 2 + 6 + 8 + 5);
+    // Subscriptions, a request, replays, a key, events, deliveries, attempts.
+    assert_eq!(records.len(), 3 + 1 + 2 + 1 + 6 + 8 + 5);
     for size in 1..=records.len() {
         let small = ChunkSize {
             records: size,

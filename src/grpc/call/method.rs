@@ -1,0 +1,78 @@
+//! Which methods stream, as the descriptors say.
+
+use std::collections::HashSet;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+use crate::proto::DESCRIPTOR_SET;
+
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// What a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whether the server is well, which has to be told whatever else it does.
+    Health,
+    /// One request, one answer.
+    Unary,
+    /// Many of one or both.
+    Streaming,
+}
+
+/// The methods that stream.
+#[derive(Debug)]
+pub(super) struct Methods(HashSet<String>);
+
+impl Methods {
+    pub(super) fn new() -> Self {
+        let described = FileDescriptorSet::decode(DESCRIPTOR_SET)
+            .expect("the descriptor set was compiled with the program");
+        let services = described.file.iter().flat_map(|file| {
+            let services = file.service.iter();
+            services.map(move |service| (file.package(), service))
+        });
+        let streaming = services.flat_map(|(package, service)| {
+            let methods = service.method.iter();
+            let streaming =
+                methods.filter(|method| method.client_streaming() || method.server_streaming());
+            streaming.map(move |method| format!("/{package}.{}/{}", service.name(), method.name()))
+        });
+        Self(streaming.collect())
+    }
+
+    /// What the method of this path is. Those that do not exist are refused
+    /// like any that take one request.
+    pub(super) fn kind(&self, path: &str) -> Kind {
+        if path.starts_with(HEALTH) {
+            Kind::Health
+        } else if path.starts_with(REFLECTION) || self.0.contains(path) {
+            Kind::Streaming
+        } else {
+            Kind::Unary
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_descriptors_say_what_streams() {
+        let methods = Methods::new();
+        let mut streaming: Vec<_> = methods.0.iter().collect();
+        streaming.sort();
+        insta::assert_debug_snapshot!(streaming, @r#"
+        [
+            "/postrider.v1.DeliveryService/TailDeliveries",
+            "/postrider.v1.EventService/StreamPublishEvents",
+            "/postrider.v1.ReplayService/WatchReplay",
+        ]
+        "#);
+        let publish = "/postrider.v1.EventService/PublishEvent";
+        assert_eq!(methods.kind(publish), Kind::Unary);
+        assert_eq!(methods.kind("/grpc.health.v1.Health/Check"), Kind::Health);
+    }
+}

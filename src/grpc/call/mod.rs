@@ -1,0 +1,124 @@
+//! What every call goes through, whatever it asks for: the limits of what may
+//! be under way, its deadline, the end of the server, and its own panic.
+
+mod answer;
+mod deadline;
+mod load;
+mod method;
+mod request;
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use tonic::{body::Body, service::Routes};
+use tower::Service;
+
+pub(super) use self::load::Budget;
+pub use self::load::Limits;
+use self::{
+    answer::Answer,
+    deadline::Deadline,
+    load::{Held, Load},
+    method::{Kind, Methods},
+    request::Received,
+};
+use super::{codec_errors::explained, server::Shutdown, status::to_status};
+use crate::control::Error;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers calls.
+#[derive(Clone)]
+pub(super) struct Calls {
+    routes: Routes,
+    methods: Arc<Methods>,
+    load: Arc<Load>,
+}
+
+impl Calls {
+    /// Over these services.
+    pub(super) fn new(routes: Routes, limits: Limits) -> Self {
+        Self {
+            routes: routes.prepare(),
+            methods: Arc::new(Methods::new()),
+            load: Arc::new(Load::new(limits)),
+        }
+    }
+
+    /// Answers a call of a connection that ends so.
+    pub(super) async fn answer<B>(
+        self,
+        request: Request<B>,
+        ends: Shutdown,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let answer = self.answer_or_refuse(request, ends).await;
+        Ok(answer.unwrap_or_else(|error| to_status(error).into_http()))
+    }
+
+    async fn answer_or_refuse<B>(
+        self,
+        mut request: Request<B>,
+        ends: Shutdown,
+    ) -> Result<Response<Body>, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let kind = self.methods.kind(request.uri().path());
+        if ends.draining.is_cancelled() && kind != Kind::Health {
+            return Err(Error::Unavailable);
+        }
+        let deadline = Deadline::of(request.headers())?;
+        request.extensions_mut().insert(ends.clone());
+        match kind {
+            Kind::Health => self.run(request.map(Body::new), deadline, &ends).await,
+            Kind::Unary => {
+                if !self.load.admits_calls() {
+                    return Err(Error::Overloaded);
+                }
+                // Here until the call has ended, in the body until it is read.
+                let held = Held::default();
+                let (load, also_held) = (self.load.clone(), held.clone());
+                let request = request.map(|body| Body::new(Received::new(body, load, also_held)));
+                let answer = self.run(request, deadline, &ends).await;
+                drop(held);
+                answer
+            }
+            Kind::Streaming => {
+                let held = self.load.take_stream().ok_or(Error::Overloaded)?;
+                request.extensions_mut().insert(self.load.budget());
+                let answer = self.run(request.map(Body::new), deadline, &ends).await?;
+                Ok(answer.map(|body| Body::new(Answer::new(body, deadline, ends, held))))
+            }
+        }
+    }
+
+    async fn run(
+        mut self,
+        request: Request<Body>,
+        deadline: Deadline,
+        ends: &Shutdown,
+    ) -> Result<Response<Body>, Error> {
+        let call = async move { self.routes.call(request).await };
+        tokio::select! {
+            biased;
+            answer = AssertUnwindSafe(call).catch_unwind() => match answer {
+                Ok(Ok(answer)) => Ok(explained(answer)),
+                Ok(Err(never)) => match never {},
+                // The panic itself is logged where it happens.
+                Err(_) => Err(Error::Internal("a call panicked".into())),
+            },
+            () = deadline.passed() => Err(Error::DeadlineExceeded),
+            () = ends.cut_off.cancelled() => Err(Error::Unavailable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What the server does with more than it takes, and with callers who do not
+//! wait.
+
+use std::collections::HashSet;
+
+use postrider::proto::{
+    Event, PublishEventRequest, TailDeliveriesRequest, TestSubscriptionRequest, event::Payload,
+};
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt;
+
+use crate::support::{Process, Receiver, Reply, eventually, process::subscription};
+
+fn assert_overloaded(status: &Status) {
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
+    assert!(details.retry_info().is_some());
+}
+
+fn publish(key: &str) -> PublishEventRequest {
+    PublishEventRequest {
+        event: Some(Event {
+            r#type: "order.shipped".to_owned(),
+            payload: Some(Payload::Data("{}".into())),
+            idempotency_key: key.to_owned(),
+            ..Default::default()
+        }),
+    }
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_limits_is_refused_and_health_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = [
+        ("POSTRIDER_SERVER_MAX_CALLS", "1"),
+        ("POSTRIDER_SERVER_MAX_STREAMS", "1"),
+    ];
+    let server = Process::start_with(folder.path(), &limits).await;
+    let receiver = Receiver::start(|_, _| Reply::Hang).await;
+    let mut slow = subscription(receiver.url("/"), &[]);
+    slow.timeout = Some(prost_types::Duration {
+        seconds: 60,
+        nanos: 0,
+    });
+    let id = server.subscribe(slow).await.id;
+    let mut subscriptions = server.subscriptions();
+    let test = tokio::spawn(async move {
+        let request = TestSubscriptionRequest {
+            id,
+            event_type: String::new(),
+        };
+        subscriptions.test_subscription(request).await
+    });
+    receiver.wait_for(1).await;
+    let tail = || async {
+        let mut deliveries = server.deliveries();
+        deliveries
+            .tail_deliveries(TailDeliveriesRequest::default())
+            .await
+    };
+    let _open = tail().await.unwrap();
+
+    let refused = server.events().publish_event(publish("")).await;
+    assert_overloaded(&refused.unwrap_err());
+    assert_overloaded(&tail().await.unwrap_err());
+    let mut health = HealthClient::new(server.channel());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    test.abort();
+    eventually("the call to be over", async || {
+        server.events().publish_event(publish("")).await.ok()
+    })
+    .await;
+    server.stop().await;
+}
+
+/// Publishes with a deadline that only the server knows of, and returns the
+/// status if it is refused.
+async fn hurried(
+    client: &reqwest::Client,
+    server: &Process,
+    key: &str,
+    timeout: u32,
+) -> Option<String> {
+    let message = publish(key).encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let path = "postrider.v1.EventService/PublishEvent";
+    let answer = client
+        .post(format!("http://{}/{path}", server.address))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", format!("{timeout}u"))
+        .body([&[0][..], &length, &message].concat())
+        .send()
+        .await
+        .unwrap();
+    let status = answer.headers().get("grpc-status");
+    status.map(|status| status.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_publish_past_its_deadline_is_accepted_once_when_it_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    server.subscribe(subscription(receiver.url("/"), &[])).await;
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let client = client.no_proxy().build().unwrap();
+    let mut exceeded = 0;
+    for n in 0..100 {
+        let key = format!("key-{n}");
+        // From what is too short for anything to what is long enough.
+        if let Some(status) = hurried(&client, &server, &key, n * 100).await {
+            assert_eq!(status, "4");
+            exceeded += 1;
+        }
+        let again = server.events().publish_event(publish(&key)).await;
+        again.expect("it has all the time");
+    }
+    assert!(exceeded > 0, "some deadlines are too short");
+    let requests = receiver.wait_for(100).await;
+    let ids: HashSet<_> = requests
+        .iter()
+        .map(|request| request.header("webhook-id"))
+        .collect();
+    assert_eq!(ids.len(), 100, "each event is delivered, and once");
+    server.stop().await;
+}
