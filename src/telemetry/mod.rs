@@ -8,9 +8,13 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use tracing::field::display;
+use tracing::{Level, Metadata, field::display};
 use tracing_subscriber::{
-    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Log, LogFormat};
@@ -40,7 +44,9 @@ pub fn start(log: &Log) -> Result<(), Error> {
         LogFormat::Json => true,
     };
     let lines = fmt::layer().with_writer(stderr);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(tells_no_rows));
     if json {
         let lines = lines.json().flatten_event(true).with_span_list(false);
         registry.with(lines).try_init()?;
@@ -49,6 +55,12 @@ pub fn start(log: &Log) -> Result<(), Error> {
     }
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Whether what is logged cannot hold payloads and secrets, whatever level was
+/// asked for: below `info`, sled logs the rows that it writes.
+fn tells_no_rows(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || line.target().split("::").next() != Some("sled")
 }
 
 /// The filter of a level, which shows what receivers' certificates lack only to

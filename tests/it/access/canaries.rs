@@ -1,0 +1,174 @@
+//! Secrets that are looked for in everything the server says: its log at the
+//! most talkative level, its replies and its errors.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use postrider::proto::{
+    CreateSubscriptionRequest, Event, GetSubscriptionRequest, ListAttemptsRequest,
+    ListSubscriptionsRequest, PublishEventRequest, RotateSubscriptionSecretRequest, Subscription,
+    UpdateSubscriptionRequest, delivery_service_client::DeliveryServiceClient, event::Payload,
+    event_service_client::EventServiceClient,
+    subscription_service_client::SubscriptionServiceClient,
+};
+use prost_types::FieldMask;
+use tonic::Status;
+
+use super::{ALL, Process, Shown, admin_key, create, key_with, shown};
+use crate::support::{Receiver, Reply, eventually, process::subscription};
+
+const SECRET: &str = "whsec_Y2FuYXJ5IGluIGEgY29hbCBtaW5lLCAzMiBieXRlcyE=";
+const REPLACED: &str = "plain-canary-of-another-coal-mine";
+const SIGNING_KEY: &str = "whsk_YW5vdGhlciBjYW5hcnksIGl0cyAzMiBieXRlcy4uLi4=";
+const TOO_SHORT: &str = "short-canary";
+
+/// What must be found nowhere: a secret as it is written, and the bytes that it
+/// stands for.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let encoded = secret.rsplit('_').next().unwrap();
+    let mut forms = vec![secret.as_bytes().to_vec(), encoded.as_bytes().to_vec()];
+    if let Ok(bytes) = STANDARD.decode(encoded) {
+        forms.push(format!("{bytes:?}").trim_matches(['[', ']']).into());
+        forms.push(bytes);
+    }
+    forms
+}
+
+fn told(texts: &[String], secrets: &[&str]) -> Vec<String> {
+    let holds = |text: &str, form: &[u8]| text.as_bytes().windows(form.len()).any(|w| w == form);
+    let secret_in = |text: &str| {
+        let found = |secret: &&&str| forms(secret).iter().any(|form| holds(text, form));
+        secrets
+            .iter()
+            .find(found)
+            .map(|secret| (*secret).to_owned())
+    };
+    let hits = texts
+        .iter()
+        .filter_map(|text| Some((secret_in(text)?, text)));
+    hits.map(|(secret, text)| format!("{secret} in {text}"))
+        .collect()
+}
+
+/// Uses every kind of secret there is; returns what was replied, and the secret
+/// that was generated.
+async fn everything(shown: &Shown, receiver: &Receiver) -> (Vec<String>, String) {
+    let mut said = Vec::new();
+    let mut subscriptions = SubscriptionServiceClient::new(shown.clone());
+    let wanted = Subscription {
+        secret: SECRET.to_owned(),
+        signing_key: SIGNING_KEY.to_owned(),
+        signature_schemes: vec![1, 2, 3],
+        ..subscription(receiver.url("/"), &[1])
+    };
+    let request = |subscription: &Subscription| CreateSubscriptionRequest {
+        subscription: Some(subscription.clone()),
+        ..Default::default()
+    };
+    let made = subscriptions.create_subscription(request(&wanted)).await;
+    let id = made.unwrap().into_inner().id;
+    let wrong = Subscription {
+        secret: TOO_SHORT.to_owned(),
+        url: "not a URL".to_owned(),
+        ..wanted
+    };
+    let refused = |status: Status| format!("{status:?} {:?}", status.details());
+    let error = subscriptions.create_subscription(request(&wrong)).await;
+    said.push(refused(error.unwrap_err()));
+
+    let rotate = |secret: &str| RotateSubscriptionSecretRequest {
+        id: id.clone(),
+        secret: secret.to_owned(),
+        ..Default::default()
+    };
+    let error = subscriptions.rotate_subscription_secret(rotate(TOO_SHORT));
+    said.push(refused(error.await.unwrap_err()));
+    let rotated = subscriptions.rotate_subscription_secret(rotate(REPLACED));
+    rotated.await.unwrap();
+    let rotated = subscriptions.rotate_subscription_secret(rotate(""));
+    let generated = rotated
+        .await
+        .unwrap()
+        .into_inner()
+        .subscription
+        .unwrap()
+        .secret;
+
+    let update = UpdateSubscriptionRequest {
+        subscription: Some(Subscription {
+            id: id.clone(),
+            description: "changed".to_owned(),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask {
+            paths: vec!["description".to_owned()],
+        }),
+        ..Default::default()
+    };
+    let updated = subscriptions.update_subscription(update).await.unwrap();
+    said.push(format!("{:?}", updated.into_inner()));
+    let get = GetSubscriptionRequest { id: id.clone() };
+    let got = subscriptions.get_subscription(get).await.unwrap();
+    said.push(format!("{:?}", got.into_inner()));
+    let listed = subscriptions.list_subscriptions(ListSubscriptionsRequest::default());
+    said.push(format!("{:?}", listed.await.unwrap().into_inner()));
+
+    let event = Event {
+        r#type: "order.shipped".to_owned(),
+        payload: Some(Payload::Data("{}".into())),
+        ..Default::default()
+    };
+    let publish = PublishEventRequest { event: Some(event) };
+    let mut events = EventServiceClient::new(shown.clone());
+    events.publish_event(publish).await.unwrap();
+    receiver.wait_for(2).await;
+    let deliveries = DeliveryServiceClient::new(shown.clone());
+    let logged = eventually("both attempts in the log", async || {
+        let mut deliveries = deliveries.clone();
+        let listed = deliveries.list_attempts(ListAttemptsRequest::default());
+        let attempts = listed.await.unwrap().into_inner().attempts;
+        (attempts.len() == 2).then_some(attempts)
+    });
+    said.push(format!("{:?}", logged.await));
+    (said, generated)
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_log_reply_or_error() {
+    let data = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(|_, n| Reply::status(if n == 0 { 500 } else { 204 })).await;
+    let variables = [
+        ("POSTRIDER_AUTH_MODE", "keys"),
+        ("POSTRIDER_LOG_LEVEL", "trace"),
+    ];
+    let server = Process::start_with(data.path(), &variables).await;
+    let admin = admin_key(data.path());
+    let key = create(server.channel(), &admin, "default", key_with(&ALL)).await;
+    let shown = shown(server.channel(), &key.key, "");
+    let (said, generated) = everything(&shown, &receiver).await;
+    let log = server.stop().await;
+    assert!(
+        log.iter().any(|line| line.contains("TRACE")),
+        "it was traced"
+    );
+
+    let secrets = [
+        SECRET,
+        REPLACED,
+        SIGNING_KEY,
+        TOO_SHORT,
+        &generated,
+        &admin,
+        &key.key,
+    ];
+    assert_eq!(told(&said, &secrets), [""; 0], "replies");
+    assert_eq!(told(&log, &secrets), [""; 0], "log");
+}
+
+#[test]
+fn a_secret_is_found_in_each_of_its_forms() {
+    let text = |text: String| told(&[text], &[SECRET, REPLACED]).len();
+    let bytes = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap());
+    assert_eq!(text(format!("x {SECRET} y")), 1);
+    assert_eq!(text(format!("{:?}", bytes.unwrap())), 1);
+    assert_eq!(text(format!("{{\"a\":\"{REPLACED}\"}}")), 1);
+    assert_eq!(text("whsec_ canary".to_owned()), 0);
+}
