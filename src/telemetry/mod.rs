@@ -23,6 +23,9 @@ use crate::config::{Log, LogFormat};
 /// and stand in the log of attempts, so they must not fill ours.
 const CERTIFICATES: &str = "rustls_platform_verifier";
 
+/// Below `info`, these log the rows that they write.
+const TELL_ROWS: [&str; 2] = ["sled", "tokio_postgres"];
+
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,10 +60,11 @@ pub fn start(log: &Log) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether what is logged cannot hold payloads and secrets, whatever level was
-/// asked for: below `info`, sled logs the rows that it writes.
+/// Whether a line is one that holds no payloads and secrets, whatever level was
+/// asked for.
 fn tells_no_rows(line: &Metadata<'_>) -> bool {
-    *line.level() <= Level::INFO || line.target().split("::").next() != Some("sled")
+    let origin = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= Level::INFO || !TELL_ROWS.contains(&origin)
 }
 
 /// The filter of a level, which shows what receivers' certificates lack only to

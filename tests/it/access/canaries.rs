@@ -2,18 +2,24 @@
 //! most talkative level, its replies and its errors.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use postrider::proto::{
-    CreateSubscriptionRequest, Event, GetSubscriptionRequest, ListAttemptsRequest,
-    ListSubscriptionsRequest, PublishEventRequest, RotateSubscriptionSecretRequest, Subscription,
-    UpdateSubscriptionRequest, delivery_service_client::DeliveryServiceClient, event::Payload,
-    event_service_client::EventServiceClient,
-    subscription_service_client::SubscriptionServiceClient,
+use postrider::{
+    bootstrap::new_admin_key,
+    proto::{
+        CreateSubscriptionRequest, Event, GetSubscriptionRequest, ListAttemptsRequest,
+        ListSubscriptionsRequest, PublishEventRequest, RotateSubscriptionSecretRequest,
+        Subscription, UpdateSubscriptionRequest, delivery_service_client::DeliveryServiceClient,
+        event::Payload, event_service_client::EventServiceClient,
+        subscription_service_client::SubscriptionServiceClient,
+    },
 };
 use prost_types::FieldMask;
 use tonic::Status;
 
-use super::{ALL, Process, Shown, admin_key, create, key_with, shown};
-use crate::support::{Receiver, Reply, eventually, process::subscription};
+use super::{ALL, Process, Shown, create, key_with, shown};
+use crate::support::{
+    Cluster, Receiver, Reply, eventually,
+    process::{ROOT_KEY, subscription},
+};
 
 const SECRET: &str = "whsec_Y2FuYXJ5IGluIGEgY29hbCBtaW5lLCAzMiBieXRlcyE=";
 const REPLACED: &str = "plain-canary-of-another-coal-mine";
@@ -132,33 +138,43 @@ async fn everything(shown: &Shown, receiver: &Receiver) -> (Vec<String>, String)
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_log_reply_or_error() {
+async fn no_secret_is_in_any_log_reply_or_error_on_sled() {
+    nothing_is_told(&[("POSTRIDER_STORAGE_ENGINE", "sled")]).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_log_reply_or_error_on_fjall() {
+    nothing_is_told(&[("POSTRIDER_STORAGE_ENGINE", "fjall")]).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_log_reply_or_error_on_postgres() {
+    let (_, url) = Cluster::shared().database().await;
+    let engine = ("POSTRIDER_STORAGE_ENGINE", "postgres");
+    nothing_is_told(&[engine, ("POSTRIDER_STORAGE_URL", &url)]).await;
+}
+
+async fn nothing_is_told(engine: &[(&str, &str)]) {
     let data = tempfile::tempdir().unwrap();
     let receiver = Receiver::start(|_, n| Reply::status(if n == 0 { 500 } else { 204 })).await;
-    let variables = [
+    let admin = new_admin_key();
+    let mut variables = vec![
         ("POSTRIDER_AUTH_MODE", "keys"),
+        ("POSTRIDER_AUTH_ADMIN_KEY", &admin),
         ("POSTRIDER_LOG_LEVEL", "trace"),
     ];
+    variables.extend(engine);
     let server = Process::start_with(data.path(), &variables).await;
-    let admin = admin_key(data.path());
     let key = create(server.channel(), &admin, "default", key_with(&ALL)).await;
     let shown = shown(server.channel(), &key.key, "");
     let (said, generated) = everything(&shown, &receiver).await;
     let log = server.stop().await;
-    assert!(
-        log.iter().any(|line| line.contains("TRACE")),
-        "it was traced"
-    );
+    let is_trace = |line: &String| line.contains("TRACE");
+    assert!(log.iter().any(is_trace), "it was traced");
 
-    let secrets = [
-        SECRET,
-        REPLACED,
-        SIGNING_KEY,
-        TOO_SHORT,
-        &generated,
-        &admin,
-        &key.key,
-    ];
+    let written = [SECRET, REPLACED, SIGNING_KEY, TOO_SHORT];
+    let made = [&*generated, &admin, &key.key, ROOT_KEY];
+    let secrets = [&written[..], &made].concat();
     assert_eq!(told(&said, &secrets), [""; 0], "replies");
     assert_eq!(told(&log, &secrets), [""; 0], "log");
 }
