@@ -73,7 +73,7 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let keys = access::configured(config)?;
-        let (store, place) = store::open(&config.storage, clock.clone()).await?;
+        let (store, place) = store::open(&config.storage, keys.keyring(), clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -96,7 +96,7 @@ impl Server {
             random.clone(),
             resolver,
             limits,
-            access::settings(config, keys)?,
+            access::settings(config, keys),
         ));
         access::begin(config, &control).await?;
 

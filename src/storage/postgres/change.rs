@@ -7,12 +7,12 @@ use std::sync::Arc;
 use deadpool_postgres::Transaction;
 
 use super::{
-    error::{from_pg, malformed},
+    error::{from_pg, unreadable},
     row::{from_subscription, from_time},
     state::State,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Version},
+    domain::{Keyring, Subscription, SubscriptionId, TenantId, Version},
     storage::{
         Created, Error, Resource, Result, SubscriptionChange,
         idempotency::is_forgotten,
@@ -58,12 +58,12 @@ impl State {
         raise(&transaction, change.tenant()).await?;
         let made = match change {
             CatalogChange::Create(subscription, request) => {
-                create(&transaction, *subscription, request).await?
+                create(&transaction, &self.keyring, *subscription, request).await?
             }
             CatalogChange::Replace(subscription, expected) => {
                 let (tenant, id) = (&subscription.tenant, subscription.id);
                 check(&transaction, tenant, id, Some(expected)).await?;
-                replace(&transaction, &subscription).await?;
+                replace(&transaction, &self.keyring, &subscription).await?;
                 changed(*subscription)
             }
             CatalogChange::Delete(tenant, id, expected) => {
@@ -110,14 +110,15 @@ async fn raise(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<()> {
 
 async fn create(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     subscription: Subscription,
     request: Option<String>,
 ) -> Result<Made> {
     if let Some(request) = request {
-        if let Some(created) = created_by(transaction, &request, &subscription).await? {
+        if let Some(created) = created_by(transaction, keyring, &request, &subscription).await? {
             return Ok(Made::Repeated(Box::new(created)));
         }
-        remember(transaction, &request, &subscription).await?;
+        remember(transaction, keyring, &request, &subscription).await?;
     }
     let statement = transaction
         .prepare_cached(
@@ -129,7 +130,7 @@ async fn create(
     let id = from_subscription(subscription.id);
     let tenant = subscription.tenant.as_str();
     let version = from_version(subscription.version);
-    let content = write_subscription(&subscription);
+    let content = write_subscription(&subscription, keyring);
     transaction
         .execute(&statement, &[&id, &tenant, &version, &content])
         .await
@@ -140,6 +141,7 @@ async fn create(
 /// What a request created, if it is remembered.
 async fn created_by(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     request: &str,
     subscription: &Subscription,
 ) -> Result<Option<Subscription>> {
@@ -157,13 +159,15 @@ async fn created_by(
     let Some(row) = row else {
         return Ok(None);
     };
-    let (requested, created) = read_request(subscription.tenant.clone(), row.get("content"))
-        .map_err(malformed("request"))?;
+    let tenant = subscription.tenant.clone();
+    let read = read_request(tenant, row.get("content"), keyring);
+    let (requested, created) = read.map_err(unreadable("request"))?;
     Ok((!is_forgotten(requested, subscription.create_time)).then_some(created))
 }
 
 async fn remember(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     request: &str,
     subscription: &Subscription,
 ) -> Result<()> {
@@ -177,7 +181,7 @@ async fn remember(
         .map_err(from_pg)?;
     let tenant = subscription.tenant.as_str();
     let time = from_time(subscription.create_time);
-    let content = write_request(subscription);
+    let content = write_request(subscription, keyring);
     let stored = transaction
         .execute(&statement, &[&tenant, &request.as_bytes(), &time, &content])
         .await;
@@ -211,7 +215,11 @@ async fn check(
     Ok(current)
 }
 
-async fn replace(transaction: &Transaction<'_>, subscription: &Subscription) -> Result<()> {
+async fn replace(
+    transaction: &Transaction<'_>,
+    keyring: &Keyring,
+    subscription: &Subscription,
+) -> Result<()> {
     let statement = transaction
         .prepare_cached(
             "UPDATE subscription
@@ -221,7 +229,7 @@ async fn replace(transaction: &Transaction<'_>, subscription: &Subscription) -> 
         .map_err(from_pg)?;
     let id = from_subscription(subscription.id);
     let version = from_version(subscription.version);
-    let content = write_subscription(subscription);
+    let content = write_subscription(subscription, keyring);
     let replaced = transaction
         .execute(&statement, &[&id, &version, &content])
         .await;

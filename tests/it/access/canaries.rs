@@ -1,6 +1,8 @@
 //! Secrets that are looked for in everything the server says: its log at the
 //! most talkative level, its replies and its errors.
 
+use std::{fs, path::Path};
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use postrider::{
     bootstrap::new_admin_key,
@@ -13,6 +15,7 @@ use postrider::{
     },
 };
 use prost_types::FieldMask;
+use tokio_postgres::NoTls;
 use tonic::Status;
 
 use super::{ALL, Process, Shown, create, key_with, shown};
@@ -138,20 +141,26 @@ async fn everything(shown: &Shown, receiver: &Receiver) -> (Vec<String>, String)
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_log_reply_or_error_on_sled() {
+async fn no_secret_is_in_any_log_reply_error_or_file_on_sled() {
     nothing_is_told(&[("POSTRIDER_STORAGE_ENGINE", "sled")]).await;
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_log_reply_or_error_on_fjall() {
+async fn no_secret_is_in_any_log_reply_error_or_file_on_fjall() {
     nothing_is_told(&[("POSTRIDER_STORAGE_ENGINE", "fjall")]).await;
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_log_reply_or_error_on_postgres() {
+async fn no_secret_is_in_any_log_reply_error_or_file_on_postgres() {
     let (_, url) = Cluster::shared().database().await;
     let engine = ("POSTRIDER_STORAGE_ENGINE", "postgres");
     nothing_is_told(&[engine, ("POSTRIDER_STORAGE_URL", &url)]).await;
+    let sql = "SELECT count(*) FROM postrider.subscription
+        WHERE content IS NOT NULL AND position($1::bytea IN content) = 0";
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sealed = client.query_one(sql, &[&REPLACED.as_bytes()]).await;
+    assert_eq!(sealed.unwrap().get::<_, i64>(0), 1);
 }
 
 async fn nothing_is_told(engine: &[(&str, &str)]) {
@@ -177,6 +186,25 @@ async fn nothing_is_told(engine: &[(&str, &str)]) {
     let secrets = [&written[..], &made].concat();
     assert_eq!(told(&said, &secrets), [""; 0], "replies");
     assert_eq!(told(&log, &secrets), [""; 0], "log");
+    assert_eq!(kept(data.path(), &secrets), [""; 0], "store");
+}
+
+/// The files below a directory that hold a secret.
+fn kept(dir: &Path, secrets: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(kept(&path, secrets));
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let is_there = |form: Vec<u8>| bytes.windows(form.len()).any(|part| part == form);
+        let is_kept = |secret: &&&str| forms(secret).into_iter().any(is_there);
+        let kept = secrets.iter().find(is_kept);
+        found.extend(kept.map(|secret| format!("{secret} in {}", path.display())));
+    }
+    found
 }
 
 #[test]

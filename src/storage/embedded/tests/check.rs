@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        check::audit,
+        check::{Report, audit},
         day::Day,
         key,
         kv::{Batch, Partition, Space},
@@ -86,7 +86,10 @@ pub(super) fn check_days(disk: &Disk, days: Box<dyn Space>) -> (Checked, Vec<Fin
         &disk.space(""),
         days,
         0,
-        Box::new(move |finding| keep.lock().unwrap().push(finding)),
+        Report::new(
+            Disk::keyring(),
+            Box::new(move |finding| keep.lock().unwrap().push(finding)),
+        ),
     );
     let found = found.lock().unwrap().clone();
     assert_eq!(checked.findings, found.len() as u64);

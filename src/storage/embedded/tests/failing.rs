@@ -19,7 +19,10 @@ use super::{
     },
     support::*,
 };
-use crate::storage::{Catalog, CommitNumber, Engine, Error, Health, Purpose, Queue};
+use crate::{
+    domain::{Keyring, RootKey},
+    storage::{Catalog, CommitNumber, Engine, Error, Health, Purpose, Queue},
+};
 
 /// Partitions whose commits fail once they are told to.
 struct FailingSpace {
@@ -93,7 +96,11 @@ fn failing_store(dir: &tempfile::TempDir) -> (Store, Arc<AtomicBool>) {
     let data = DataDir::take(dir.path().to_owned(), "sled").unwrap();
     let clock = Arc::new(TestClock::at(NOON));
     let days = Box::new(space("days"));
-    let Ok(store) = start(Purpose::Serve, data, &space("root"), days, 1 << 20, clock) else {
+    let (root, keyring) = (
+        space("root"),
+        Keyring::new(&RootKey::generate([7; 32]), &[]),
+    );
+    let Ok(store) = start(Purpose::Serve, data, &root, days, 1 << 20, keyring, clock) else {
         panic!("the disk still works");
     };
     (store, fails)
