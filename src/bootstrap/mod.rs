@@ -4,9 +4,11 @@
 
 mod access;
 mod descriptors;
+mod health;
 mod lifecycle;
 mod migrate;
 pub mod offline;
+mod quotas;
 mod readiness;
 mod retention;
 mod server;

@@ -6,7 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::TenantPeriods,
+    config::OfTenants,
     domain::{Clock, Timestamp},
     storage::Engine,
 };
@@ -21,7 +21,7 @@ pub(super) async fn keep(
     store: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     retention: Duration,
-    tenants: TenantPeriods,
+    tenants: OfTenants<Duration>,
     stop: CancellationToken,
 ) {
     let mut ticks = interval(EVERY);

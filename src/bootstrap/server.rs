@@ -4,19 +4,22 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     SystemClock, SystemRandom, access, descriptors,
+    health::HealthPort,
     lifecycle::{Deadline, Signals},
+    quotas,
     readiness::Readiness,
     retention, store,
 };
 use crate::{
-    config::{self, Config},
+    config::{self, ClientAuth, Config},
     control::{self, Control},
     dispatch::{self, Dispatcher, HttpTransport},
     domain::{DisableAfter, Guard},
-    grpc::{self, Shutdown},
+    grpc::{self, Shutdown, States, Tls, TlsFiles},
     resolve,
     storage::{Engine, Health},
     telemetry,
@@ -60,6 +63,10 @@ pub struct Server {
     dispatcher: Dispatcher,
     shutdown: Shutdown,
     grpc: JoinHandle<()>,
+    health: HealthPort,
+    /// Whether the server has started; held for those who ask for it.
+    _started: watch::Sender<bool>,
+    certificates: Option<AbortOnDropHandle<()>>,
     readiness: JoinHandle<()>,
     retention: JoinHandle<()>,
     replays: JoinHandle<()>,
@@ -73,6 +80,17 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let keys = access::configured(config)?;
+        let tls = encryption(&config.tls)?;
+        let shutdown = Shutdown::default();
+        let draining = shutdown.draining.clone();
+        let (started, has_started) = watch::channel(false);
+        let (ready, is_ready) = watch::channel(false);
+        let states = States {
+            started: has_started,
+            ready: is_ready,
+            draining: draining.clone(),
+        };
+        let health = HealthPort::open(config.server.health_listen, states.clone()).await?;
         let (store, place) = store::open(&config.storage, keys.keyring(), clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
@@ -97,6 +115,7 @@ impl Server {
             resolver,
             limits,
             access::settings(config, keys),
+            quotas::settings(&config.quotas),
         ));
         access::begin(config, &control).await?;
 
@@ -112,8 +131,6 @@ impl Server {
                 ..Default::default()
             },
         );
-        let shutdown = Shutdown::default();
-        let draining = shutdown.draining.clone();
         let retention = tokio::spawn(retention::keep(
             store.clone(),
             clock.clone(),
@@ -127,21 +144,23 @@ impl Server {
         let telling = tokio::spawn(telling);
 
         let (accepting, is_accepting) = watch::channel(true);
-        let (ready, is_ready) = watch::channel(true);
         let readiness = Readiness {
             store: store.health(),
             accepting: is_accepting,
+            heartbeat: dispatcher.heartbeat(),
             draining,
         };
         let readiness = tokio::spawn(readiness.follow(ready));
         let grpc = tokio::spawn(grpc::serve(
             listener,
             control,
-            is_ready,
+            states,
             accepting,
             shutdown.clone(),
-            settings(&config.server),
+            settings(&config.server, tls.clone()),
         ));
+        let certificates = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
+        started.send_replace(true);
         tracing::info!(%address, store = %place, "listening");
         Ok(Self {
             address,
@@ -149,6 +168,9 @@ impl Server {
             dispatcher,
             shutdown,
             grpc,
+            health,
+            _started: started,
+            certificates,
             readiness,
             retention,
             replays,
@@ -210,18 +232,19 @@ impl Server {
                 tracing::warn!(name, "did not end in time");
             }
         }
-        if timeout(deadline.left().max(CLOSING), self.store.close())
-            .await
-            .is_err()
-        {
+        drop(self.certificates);
+        let close = timeout(deadline.left().max(CLOSING), self.store.close());
+        let (closed, ()) = tokio::join!(close, self.health.close());
+        if closed.is_err() {
             tracing::warn!("the store was not closed in time; it is recovered at the next start");
         }
         tracing::info!("stopped");
     }
 }
 
-fn settings(config: &config::Server) -> grpc::Settings {
+fn settings(config: &config::Server, tls: Option<Arc<Tls>>) -> grpc::Settings {
     grpc::Settings {
+        tls,
         places: grpc::Places {
             total: config.max_connections,
             per_address: config.max_connections_per_address,
@@ -233,4 +256,18 @@ fn settings(config: &config::Server) -> grpc::Settings {
             request_bytes: config.max_request_memory,
         },
     }
+}
+
+/// What connections are encrypted with, if they are.
+fn encryption(config: &config::Tls) -> Result<Option<Arc<Tls>>> {
+    let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) else {
+        return Ok(None);
+    };
+    let tls = Tls::load(TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities: config.client_ca_file.clone(),
+        clients_need_certificates: config.client_auth == ClientAuth::Required,
+    });
+    Ok(Some(Arc::new(tls.context("TLS cannot be had")?)))
 }

@@ -86,6 +86,62 @@ impl Named for LogFormat {
     ];
 }
 
+/// Whether clients have to show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They have to.
+    Required,
+    /// Those that show none are served, too.
+    Optional,
+}
+
+impl Named for ClientAuth {
+    const ALL: &[(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional)];
+}
+
+/// Yes or no.
+pub(super) struct Switch;
+
+impl Format for Switch {
+    type Value = bool;
+
+    fn parse(text: &str) -> Option<bool> {
+        text.parse().ok()
+    }
+
+    fn write(value: &bool) -> String {
+        value.to_string()
+    }
+
+    fn expected() -> String {
+        "true or false".to_owned()
+    }
+}
+
+/// A value that may be left out.
+pub(super) struct Optional<F>(PhantomData<F>);
+
+impl<F: Format> Format for Optional<F> {
+    type Value = Option<F::Value>;
+    const IS_SECRET: bool = F::IS_SECRET;
+
+    fn parse(text: &str) -> Option<Self::Value> {
+        if text.is_empty() {
+            return Some(None);
+        }
+        F::parse(text).map(Some)
+    }
+
+    fn write(value: &Self::Value) -> String {
+        value.as_ref().map_or_else(|| quoted(""), F::write)
+    }
+
+    fn expected() -> String {
+        format!("empty, or {}", F::expected())
+    }
+}
+
 /// An address to listen on.
 pub(super) struct Address;
 
@@ -121,26 +177,6 @@ impl Format for Path {
 
     fn expected() -> String {
         "a path".to_owned()
-    }
-}
-
-/// A path that need not be there.
-pub(super) struct OptionalPath;
-
-impl Format for OptionalPath {
-    type Value = Option<PathBuf>;
-
-    fn parse(text: &str) -> Option<Self::Value> {
-        Some((!text.is_empty()).then(|| PathBuf::from(text)))
-    }
-
-    fn write(value: &Self::Value) -> String {
-        let path = value.as_deref().unwrap_or_else(|| "".as_ref());
-        quoted(path.display())
-    }
-
-    fn expected() -> String {
-        "empty, or a path".to_owned()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{AuthMode, Config, EngineName, Error, Key, Source, closest::closest};
+use super::{Config, Error, Key, Source, closest::closest, conflicts::conflicts};
 
 const DEFAULT_FILE: &str = "postrider.toml";
 const FILE_VARIABLE: &str = "POSTRIDER_CONFIG";
@@ -137,6 +137,7 @@ impl Layers {
                 let text = match value.get_ref() {
                     DeValue::String(text) => text.to_string(),
                     DeValue::Integer(number) => number.to_string(),
+                    DeValue::Boolean(switch) => switch.to_string(),
                     other => format!("<{}>", other.type_str()),
                 };
                 self.set(section, name.get_ref(), &text, source);
@@ -189,67 +190,8 @@ impl Layers {
 
     /// What only the values together show.
     fn check(&mut self) {
-        let Config {
-            auth,
-            limits,
-            secrets,
-            server,
-            storage,
-            ..
-        } = &self.loaded.config;
-        let is_open = auth.mode == AuthMode::None && !server.listen.ip().is_loopback();
-        let two_admin_keys = auth.admin_key.is_some() && auth.admin_key_file.is_some();
-        let two_keys = secrets.key.is_some() && secrets.key_file.is_some();
-        let is_shared = storage.engine == EngineName::Postgres;
-        let too_large = limits.max_batch_size < limits.max_payload_size;
-        let no_url = is_shared && storage.url.is_empty();
-        let no_use = !is_shared && !storage.url.is_empty();
-        let longest = storage.tenant_retention.values().max();
-        let too_long = longest.is_some_and(|longest| *longest > storage.retention);
-        if is_open {
-            self.conflict(
-                &["auth.mode", "server.listen"],
-                "auth.mode is \"none\", which lets anybody do everything, so server.listen must be a \
-                 loopback address such as 127.0.0.1:50051",
-            );
-        }
-        if two_admin_keys {
-            self.conflict(
-                &["auth.admin_key"],
-                "auth.admin_key and auth.admin_key_file are both set; leave one out",
-            );
-        }
-        if two_keys {
-            self.conflict(
-                &["secrets.key"],
-                "secrets.key and secrets.key_file are both set; leave one out",
-            );
-        }
-        if too_long {
-            self.conflict(
-                &["storage.retention", "storage.tenant_retention"],
-                "storage.tenant_retention must be at most storage.retention for every tenant",
-            );
-        }
-        if too_large {
-            self.conflict(
-                &["limits.max_payload_size", "limits.max_batch_size"],
-                "limits.max_payload_size must be at most limits.max_batch_size",
-            );
-        }
-        if no_url {
-            self.conflict(
-                &["storage.engine"],
-                "storage.engine is \"postgres\", which needs storage.url, the URL of the database; \
-                 set it by POSTRIDER_STORAGE_URL",
-            );
-        }
-        if no_use {
-            self.conflict(
-                &["storage.url"],
-                "storage.url names a database, which only storage.engine = \"postgres\" uses; \
-                 set that, or leave the URL out",
-            );
+        for (paths, what) in conflicts(&self.loaded.config) {
+            self.conflict(paths, &what);
         }
     }
 

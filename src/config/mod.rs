@@ -3,10 +3,12 @@
 //! Flags win over the environment, that over the file, that over defaults.
 
 mod closest;
+mod conflicts;
 mod error;
 mod format;
 mod list;
 mod load;
+mod quotas;
 mod reach;
 mod secret;
 mod section;
@@ -16,10 +18,12 @@ mod tenants;
 mod units;
 
 pub use error::{Error, Source};
-pub use format::{AuthMode, EngineName, LogFormat};
+pub use format::{AuthMode, ClientAuth, EngineName, LogFormat};
 pub use load::{Flag, Loaded, load};
 pub use secret::DatabaseUrl;
 pub use section::{Key, Section};
-pub use sections::{Auth, Config, Delivery, Limits, Log, Secrets, Server, Shutdown, Storage};
+pub use sections::{
+    Auth, Config, Delivery, Limits, Log, Quotas, Secrets, Server, Shutdown, Storage, Tls,
+};
 pub use show::{effective, reference};
-pub use tenants::TenantPeriods;
+pub use tenants::OfTenants;

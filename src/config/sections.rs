@@ -7,22 +7,25 @@ use std::{
 };
 
 use super::{
-    AuthMode, DatabaseUrl, EngineName, LogFormat, Section,
-    format::{Address, Choice, Count, Filter, Format, OptionalPath, Path, Period, Size},
+    AuthMode, ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
+    format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
     list::List,
+    quotas::Rate,
     reach::{Excepted, Nameserver},
     secret::{Database, Hidden},
     section::section,
-    tenants::{ByTenant, TenantPeriods},
+    tenants::{ByTenant, OfTenants},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::{Exception, KeyText, RootKeys};
+use crate::domain::{Exception, KeyText, RateLimit, RootKeys};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[auth]`
     pub auth: Auth,
     /// `[secrets]`
@@ -31,6 +34,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[limits]`
     pub limits: Limits,
+    /// `[quotas]`
+    pub quotas: Quotas,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[shutdown]`
@@ -41,13 +46,15 @@ pub struct Config {
 
 impl Config {
     /// Every section, in the order they are shown.
-    pub fn sections(&self) -> [&dyn Section; 8] {
+    pub fn sections(&self) -> [&dyn Section; 10] {
         [
             &self.server,
+            &self.tls,
             &self.auth,
             &self.secrets,
             &self.storage,
             &self.limits,
+            &self.quotas,
             &self.delivery,
             &self.shutdown,
             &self.log,
@@ -56,12 +63,14 @@ impl Config {
 
     /// The section of this name.
     pub(super) fn section_mut(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 8] = [
+        let sections: [&mut dyn Section; 10] = [
             &mut self.server,
+            &mut self.tls,
             &mut self.auth,
             &mut self.secrets,
             &mut self.storage,
             &mut self.limits,
+            &mut self.quotas,
             &mut self.delivery,
             &mut self.shutdown,
             &mut self.log,
@@ -74,8 +83,14 @@ section! {
     /// Where calls come in.
     struct Server in "server" {
         /// Address and port of the gRPC server. The default answers this machine
-        /// only; calls are not encrypted.
+        /// only; any other needs `[tls]`, or `plaintext`.
         listen: SocketAddr as Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+        /// Serves other machines without TLS: where something in front of the
+        /// server encrypts, or the network is trusted.
+        plaintext: bool as Switch = false,
+        /// Address and port that answer health checks alone, in plaintext: for
+        /// those who cannot speak TLS, such as the kubelet. None if empty.
+        health_listen: Option<SocketAddr> as Optional<Address> = None,
         /// Connections that may be open at once. More are closed at once.
         max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
         /// Connections that may be open from one address, or from one /64 of
@@ -96,6 +111,23 @@ section! {
 }
 
 section! {
+    /// Encryption of the gRPC server, TLS 1.2 or newer. The files are read again
+    /// when they change, and no call is dropped; if what they hold then cannot be
+    /// used, the old certificates stay.
+    struct Tls in "tls" {
+        /// The server's certificate and those between it and its authority, PEM.
+        cert_file: Option<PathBuf> as Optional<Path> = None,
+        /// The private key of the certificate, PEM.
+        key_file: Option<PathBuf> as Optional<Path> = None,
+        /// The authorities of clients' certificates, PEM. Clients are asked for
+        /// a certificate if it is set.
+        client_ca_file: Option<PathBuf> as Optional<Path> = None,
+        /// Whether a client needs a certificate where it is asked for one.
+        client_auth: ClientAuth as Choice<ClientAuth> = ClientAuth::Required,
+    }
+}
+
+section! {
     /// Who may call.
     struct Auth in "auth" {
         /// With `keys`, every call but those of health and reflection needs an API
@@ -108,7 +140,7 @@ section! {
         /// is first served, in the file `admin.key` of its directory.
         admin_key: Option<KeyText> as Hidden<KeyText> = None,
         /// A file that holds that key.
-        admin_key_file: Option<PathBuf> as OptionalPath = None,
+        admin_key_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 
@@ -125,7 +157,7 @@ section! {
         /// its directory, and PostgreSQL is not served.
         key: Option<RootKeys> as Hidden<RootKeys> = None,
         /// A file that holds that key, and older ones.
-        key_file: Option<PathBuf> as OptionalPath = None,
+        key_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 
@@ -159,7 +191,7 @@ section! {
         /// at least as long as idempotency keys are remembered. An event with a
         /// pending delivery is kept until that is settled. Not longer than
         /// `retention`.
-        tenant_retention: TenantPeriods as ByTenant<{ 7 * DAY }, { 3_650 * DAY }> = TenantPeriods::new(),
+        tenant_retention: OfTenants<Duration> as ByTenant<Period<{ 7 * DAY }, { 3_650 * DAY }>> = OfTenants::new(),
     }
 }
 
@@ -172,6 +204,35 @@ section! {
         max_batch_size: usize as Size<usize, KIB, { 64 * MIB }> = 4 * 1024 * 1024,
         /// Most events in one `BatchPublishEvents` request.
         max_batch_events: usize as Count<usize, 1, 1_000> = 1_000,
+    }
+}
+
+section! {
+    /// What each tenant may use; what is empty has no bound. A call that would use
+    /// more is refused with `RESOURCE_EXHAUSTED`, reason `QUOTA_EXCEEDED`, and told when to
+    /// come again. Rates and counts of single tenants take the place of those of
+    /// all.
+    struct Quotas in "quotas" {
+        /// Events that a tenant may publish. A batch that is larger than what may
+        /// come at once is taken after a pause, and waited for afterwards. Each
+        /// process holds tenants to it for what it takes in itself.
+        publish_rate: Option<RateLimit> as Optional<Rate> = None,
+        /// Tenants with another rate.
+        tenant_publish_rate: OfTenants<RateLimit> as ByTenant<Rate> = OfTenants::new(),
+        /// Payloads that a tenant may publish in a second, likewise.
+        publish_size: Option<u64> as Optional<Size<u64, KIB, { 64 * MIB }>> = None,
+        /// Tenants with another size.
+        tenant_publish_size: OfTenants<u64> as ByTenant<Size<u64, KIB, { 64 * MIB }>> = OfTenants::new(),
+        /// Subscriptions that a tenant may have, disabled ones too.
+        subscriptions: Option<u32> as Optional<Count<u32, 1, 1_000_000>> = None,
+        /// Tenants that may have another number of subscriptions.
+        tenant_subscriptions: OfTenants<u32> as ByTenant<Count<u32, 1, 1_000_000>> = OfTenants::new(),
+        /// Deliveries that may be pending when a tenant publishes, due now or later.
+        /// They are counted every 5 s, so there may be more by what was published
+        /// meanwhile.
+        pending: Option<u64> as Optional<Count<u64, 1, 1_000_000_000>> = None,
+        /// Tenants that may have another number of deliveries pending.
+        tenant_pending: OfTenants<u64> as ByTenant<Count<u64, 1, 1_000_000_000>> = OfTenants::new(),
     }
 }
 

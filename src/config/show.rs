@@ -88,12 +88,20 @@ mod tests {
 
         [server]
         listen = "127.0.0.1:50051"  # default
+        plaintext = false  # default
+        health_listen = ""  # default
         max_connections = 4096  # default
         max_connections_per_address = 1024  # default
         max_concurrent_streams = 100  # default
         max_calls = 1024  # default
         max_streams = 1024  # default
         max_request_memory = "256MiB"  # default
+
+        [tls]
+        cert_file = ""  # default
+        key_file = ""  # default
+        client_ca_file = ""  # default
+        client_auth = "required"  # default
 
         [auth]
         mode = "keys"  # default
@@ -118,6 +126,16 @@ mod tests {
         max_payload_size = "256KiB"  # default
         max_batch_size = "4MiB"  # default
         max_batch_events = 1000  # default
+
+        [quotas]
+        publish_rate = ""  # default
+        tenant_publish_rate = ""  # default
+        publish_size = ""  # default
+        tenant_publish_size = ""  # default
+        subscriptions = ""  # default
+        tenant_subscriptions = ""  # default
+        pending = ""  # default
+        tenant_pending = ""  # default
 
         [delivery]
         max_in_flight = 4096  # default

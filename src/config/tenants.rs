@@ -1,49 +1,45 @@
-//! Durations by tenant, as a list such as `acme=7d, globex=14d`.
+//! Values by tenant, as a list such as `acme=7d, globex=14d`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, marker::PhantomData};
 
-use super::{
-    format::Format,
-    units::{parse_period, write_period},
-};
+use super::format::{Format, quoted};
 use crate::domain::TenantId;
 
-/// A duration for each of some tenants.
-pub type TenantPeriods = BTreeMap<TenantId, Duration>;
+/// A value for each of some tenants.
+pub type OfTenants<T> = BTreeMap<TenantId, T>;
 
-/// Durations by tenant within bounds, which are in milliseconds.
-pub(super) struct ByTenant<const MIN: u64, const MAX: u64>;
+/// Values by tenant, each in a format whose texts have no comma.
+pub(super) struct ByTenant<F>(PhantomData<F>);
 
-impl<const MIN: u64, const MAX: u64> Format for ByTenant<MIN, MAX> {
-    type Value = TenantPeriods;
+impl<F: Format> Format for ByTenant<F> {
+    type Value = OfTenants<F::Value>;
 
-    fn parse(text: &str) -> Option<TenantPeriods> {
-        let mut periods = TenantPeriods::new();
+    fn parse(text: &str) -> Option<Self::Value> {
+        let mut values = OfTenants::new();
         if text.is_empty() {
-            return Some(periods);
+            return Some(values);
         }
-        let bounds = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
         for entry in text.split(',') {
-            let (tenant, period) = entry.split_once('=')?;
-            let period = parse_period(period.trim()).filter(|period| bounds.contains(period))?;
-            let before = periods.insert(tenant.trim().parse().ok()?, period);
+            let (tenant, value) = entry.split_once('=')?;
+            let value = F::parse(value.trim())?;
+            let before = values.insert(tenant.trim().parse().ok()?, value);
             before.is_none().then_some(())?;
         }
-        Some(periods)
+        Some(values)
     }
 
-    fn write(value: &TenantPeriods) -> String {
-        let entries = value
-            .iter()
-            .map(|(tenant, period)| format!("{tenant}={}", write_period(*period)));
-        format!("\"{}\"", entries.collect::<Vec<_>>().join(", "))
+    fn write(values: &Self::Value) -> String {
+        let entries = values.iter().map(|(tenant, value)| {
+            let value = F::write(value);
+            format!("{tenant}={}", value.trim_matches('"'))
+        });
+        quoted(entries.collect::<Vec<_>>().join(", "))
     }
 
     fn expected() -> String {
-        let [min, max] = [MIN, MAX].map(|millis| write_period(Duration::from_millis(millis)));
         format!(
-            "empty, or a list of tenants, each once and with a duration from {min} to {max}, such \
-             as \"acme=7d, globex=14d\""
+            "empty, or a list such as \"acme=..., globex=...\" of tenants, each once and with {}",
+            F::expected()
         )
     }
 }
@@ -51,15 +47,18 @@ impl<const MIN: u64, const MAX: u64> Format for ByTenant<MIN, MAX> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::units::DAY;
+    use crate::config::{
+        format::{Count, Period},
+        units::DAY,
+    };
 
-    type Format7 = ByTenant<{ 7 * DAY }, { 30 * DAY }>;
+    type Format7 = ByTenant<Period<{ 7 * DAY }, { 30 * DAY }>>;
 
     #[test]
     fn a_list_reads_back_and_anything_else_is_refused() {
         let read = Format7::parse("globex=14d,acme = 7d").unwrap();
         assert_eq!(Format7::write(&read), "\"acme=7d, globex=14d\"");
-        assert_eq!(Format7::parse(""), Some(TenantPeriods::new()));
+        assert_eq!(Format7::parse(""), Some(OfTenants::new()));
         for bad in [
             "acme",
             "acme=6d",
@@ -71,5 +70,7 @@ mod tests {
         ] {
             assert_eq!(Format7::parse(bad), None, "{bad}");
         }
+        let counts = ByTenant::<Count<u32, 1, 9>>::parse("acme=3").unwrap();
+        assert_eq!(ByTenant::<Count<u32, 1, 9>>::write(&counts), "\"acme=3\"");
     }
 }

@@ -1,8 +1,11 @@
 //! Why a use case failed, by what the caller can do about it.
 
+use std::time::Duration;
+
 use crate::{
     domain::{
-        DeliveryId, EventId, EventType, NotAllowed, NotAuthenticated, NotChangeable, Violation,
+        DeliveryId, EventId, EventType, NotAllowed, NotAuthenticated, NotChangeable, Quota,
+        TenantId, Violation,
     },
     storage::{self, Resource},
 };
@@ -35,6 +38,16 @@ pub enum Error {
     /// The caller may not do this.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The tenant used up what it may use.
+    #[error("quota of tenant {tenant} is used up: {quota}")]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: TenantId,
+        /// What it used up.
+        quota: Quota,
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// The etag is not the current one.
     #[error("subscription has another etag: read it again and decide anew")]
     EtagMismatch,

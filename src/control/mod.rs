@@ -12,6 +12,7 @@ mod list;
 mod operational;
 mod patch;
 mod publish;
+mod quotas;
 mod reach;
 mod replayer;
 mod replays;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::{access::Access, routing::Routes};
+use self::{access::Access, quotas::Meter, routing::Routes};
 pub use self::{
     access::AccessSettings,
     error::{Error, Result},
@@ -33,6 +34,7 @@ pub use self::{
     list::{List, Listed},
     operational::tell,
     patch::SpecPatch,
+    quotas::QuotaSettings,
     replayer::replay,
     subscriptions::{CreateSubscription, Renewal, Rotated, UpdateSubscription},
     tail::{TailItem, TailRequest, TailStart, TailStep},
@@ -74,6 +76,7 @@ pub struct Control {
     limits: Limits,
     routes: Routes,
     access: Arc<Access>,
+    meter: Meter,
     /// The last event's id that was given.
     last_id: Mutex<EventId>,
 }
@@ -87,10 +90,12 @@ impl Control {
         resolver: Resolver,
         limits: Limits,
         access: AccessSettings,
+        quotas: QuotaSettings,
     ) -> Self {
         let access = Access::new(store.clone(), clock.clone(), access);
         Self {
             access: Arc::new(access),
+            meter: Meter::new(quotas),
             store,
             clock,
             random,

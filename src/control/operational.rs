@@ -257,7 +257,7 @@ impl Teller {
             attributes: Attributes::default(),
             deliver_after: None,
         };
-        match self.control.publish(tenant, event).await {
+        match self.control.accept(tenant, vec![event]).await {
             Err(error @ (Error::DiskFull | Error::Unavailable | Error::Contended)) => Err(error),
             // Erasure takes words out of an attempt, so its event may differ.
             Ok(_) | Err(Error::KeyReused { .. }) => Ok(()),

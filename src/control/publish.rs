@@ -15,11 +15,22 @@ impl Control {
         Ok(accepted[0])
     }
 
-    /// Accepts all of the events or none, and answers in their order.
+    /// Accepts all of the events or none, as far as the tenant may publish them,
+    /// and answers in their order.
+    pub async fn publish_batch(
+        &self,
+        tenant: &TenantId,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Accepted>> {
+        self.meter.book(&*self.store, tenant, &events).await?;
+        self.accept(tenant, events).await
+    }
+
+    /// Accepts all of the events or none, whatever the tenant may use.
     ///
     /// The events' ids are made from one reading of the clock, so that all of
     /// them fall on one day, and ascend.
-    pub async fn publish_batch(
+    pub(super) async fn accept(
         &self,
         tenant: &TenantId,
         events: Vec<NewEvent>,

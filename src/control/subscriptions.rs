@@ -100,10 +100,15 @@ impl Control {
         let stored = subscription.clone();
         match self
             .store
-            .create_subscription(stored, create.request_id.clone())
+            .create_subscription(
+                stored,
+                create.request_id.clone(),
+                self.meter.subscriptions(tenant),
+            )
             .await?
         {
             Created::New => Ok(subscription),
+            Created::TooMany => Err(self.too_many_subscriptions(tenant)),
             Created::Repeated(first) => {
                 if create.is_repeated_by(&first) {
                     Ok(*first)

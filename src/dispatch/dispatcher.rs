@@ -6,7 +6,9 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use super::{Settings, Transport, attempt::Attempts, disable::Disabling, scheduler::Scheduler};
+use super::{
+    Heartbeat, Settings, Transport, attempt::Attempts, disable::Disabling, scheduler::Scheduler,
+};
 use crate::{
     domain::{BreakerChange, Clock, Random},
     storage::Engine,
@@ -19,6 +21,7 @@ const BREAKERS: usize = 1_024;
 #[must_use = "what it sends has to be drained"]
 pub struct Dispatcher {
     breakers: broadcast::Sender<BreakerChange>,
+    heartbeat: Heartbeat,
     spawned: TaskTracker,
     soft: CancellationToken,
     hard: CancellationToken,
@@ -35,6 +38,7 @@ pub fn start(
     let (breakers, _) = broadcast::channel(BREAKERS);
     let dispatcher = Dispatcher {
         breakers: breakers.clone(),
+        heartbeat: Heartbeat::default(),
         spawned: TaskTracker::new(),
         soft: CancellationToken::new(),
         hard: CancellationToken::new(),
@@ -49,7 +53,8 @@ pub fn start(
         soft: dispatcher.soft.clone(),
     };
     let (spawned, hard) = (dispatcher.spawned.clone(), dispatcher.hard.clone());
-    let scheduler = Scheduler::new(attempts, settings, breakers, spawned, hard);
+    let heartbeat = dispatcher.heartbeat.clone();
+    let scheduler = Scheduler::new(attempts, settings, breakers, heartbeat, spawned, hard);
     dispatcher.spawned.spawn(scheduler.run());
     dispatcher
 }
@@ -58,6 +63,11 @@ impl Dispatcher {
     /// Tells what breakers do. Who does not listen for long loses some.
     pub fn breakers(&self) -> broadcast::Receiver<BreakerChange> {
         self.breakers.subscribe()
+    }
+
+    /// The sign that it goes on.
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
     }
 
     /// Resolves if it stops by itself, because the store takes no more writes

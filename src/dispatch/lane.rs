@@ -6,11 +6,10 @@ use super::{
     Endpoint,
     breaker::{self, Breaker},
     order::Order,
-    pace::Pace,
     window::{Fresh, Window},
 };
 use crate::{
-    domain::{DeliveryId, RateLimit, State, TenantId, Timestamp},
+    domain::{DeliveryId, Pace, RateLimit, State, TenantId, Timestamp},
     storage::{DueKey, DuePage},
 };
 
@@ -258,7 +257,7 @@ impl Lane {
             self.window.take_next(now)?
         };
         if let (Some(limit), Some(pace)) = (self.limit(), &mut self.pace) {
-            pace.started(limit, now);
+            pace.book(limit, 1, now);
         }
         let flight = Flight {
             key,
@@ -361,7 +360,7 @@ impl Lane {
 
     fn not_made(&mut self) {
         if let (Some(limit), Some(pace)) = (self.limit(), &mut self.pace) {
-            pace.not_made(limit);
+            pace.give_back(limit);
         }
     }
 

@@ -10,9 +10,9 @@ mod disable;
 mod dispatcher;
 mod failure;
 mod fetch;
+mod heartbeat;
 mod lane;
 mod order;
-mod pace;
 mod reads;
 mod request;
 mod schedule;
@@ -24,6 +24,7 @@ mod window;
 
 pub use client::{BuildError, HttpTransport};
 pub use dispatcher::{Dispatcher, start};
+pub use heartbeat::Heartbeat;
 pub use request::{Endpoint, Request};
 pub use settings::Settings;
 pub use transport::{Failure, Received, Response, Transport};

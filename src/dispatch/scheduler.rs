@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use super::{
-    Endpoint, Settings,
+    Endpoint, Heartbeat, Settings,
     attempt::Attempts,
     breaker::Change,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES},
@@ -55,6 +55,7 @@ pub(super) struct Scheduler {
     changes: broadcast::Receiver<SubscriptionChange>,
     ownership: watch::Receiver<u64>,
     breakers: broadcast::Sender<BreakerChange>,
+    heartbeat: Heartbeat,
     report: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
     spawned: TaskTracker,
@@ -74,6 +75,7 @@ impl Scheduler {
         attempts: Attempts,
         settings: Settings,
         breakers: broadcast::Sender<BreakerChange>,
+        heartbeat: Heartbeat,
         spawned: TaskTracker,
         hard: CancellationToken,
     ) -> Self {
@@ -88,6 +90,7 @@ impl Scheduler {
             changes: attempts.store.subscription_changes(),
             ownership: attempts.store.ownership(),
             breakers,
+            heartbeat,
             soft: attempts.soft.clone(),
             attempts: Arc::new(attempts),
             report,
@@ -107,6 +110,7 @@ impl Scheduler {
         let mut batch = Vec::with_capacity(BATCH);
         self.rescan();
         loop {
+            self.heartbeat.beat();
             self.schedule.advance(self.attempts.clock.now());
             while let Some(start) = self.schedule.next_start() {
                 self.start(start);

@@ -16,6 +16,9 @@ pub struct RateLimit {
     burst: NonZeroU32,
 }
 
+/// A rate within the bounds is a number.
+impl Eq for RateLimit {}
+
 impl RateLimit {
     /// Checks a rate: 0.001 to 100,000 a second.
     pub fn check_per_second(per_second: f64) -> Result<f64, Invalid> {

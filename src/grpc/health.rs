@@ -1,5 +1,6 @@
-//! `grpc.health.v1.Health` with the services `liveness` (the process turns),
-//! `readiness` (it takes writes) and `""`, which is readiness.
+//! `grpc.health.v1.Health` with the services `startup` (the store is open),
+//! `liveness` (the process turns), `readiness` (it takes writes) and `""`, which
+//! is readiness.
 
 use futures_util::{
     StreamExt,
@@ -15,21 +16,30 @@ use tonic_health::pb::{
 
 use super::status::unknown_service;
 
-/// The health service.
-#[derive(Clone)]
-pub(super) struct Health {
-    ready: watch::Receiver<bool>,
-    draining: CancellationToken,
+/// What the services tell of.
+#[derive(Debug, Clone)]
+pub struct States {
+    /// Whether the store is open and calls are taken.
+    pub started: watch::Receiver<bool>,
+    /// Whether calls that write are taken.
+    pub ready: watch::Receiver<bool>,
+    /// Cancelled when the server is about to end.
+    pub draining: CancellationToken,
 }
 
+/// The health service.
+#[derive(Clone)]
+pub(super) struct Health(States);
+
 enum Service {
+    Startup,
     Liveness,
     Readiness,
 }
 
 impl Health {
-    pub(super) fn new(ready: watch::Receiver<bool>, draining: CancellationToken) -> Self {
-        Self { ready, draining }
+    pub(super) fn new(states: States) -> Self {
+        Self(states)
     }
 
     pub(super) fn into_server(self) -> health_server::HealthServer<Self> {
@@ -39,14 +49,15 @@ impl Health {
 
 fn service(name: &str) -> Option<Service> {
     match name {
+        "startup" => Some(Service::Startup),
         "liveness" => Some(Service::Liveness),
         "" | "readiness" => Some(Service::Readiness),
         _ => None,
     }
 }
 
-fn readiness(ready: bool) -> ServingStatus {
-    if ready {
+fn serving(is_serving: bool) -> ServingStatus {
+    if is_serving {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
@@ -68,7 +79,8 @@ impl health_server::Health for Health {
         let name = &request.get_ref().service;
         let status = match service(name) {
             Some(Service::Liveness) => ServingStatus::Serving,
-            Some(Service::Readiness) => readiness(*self.ready.borrow()),
+            Some(Service::Startup) => serving(*self.0.started.borrow()),
+            Some(Service::Readiness) => serving(*self.0.ready.borrow()),
             None => return Err(unknown_service(name)),
         };
         Ok(Response::new(to_response(status)))
@@ -85,15 +97,19 @@ impl health_server::Health for Health {
         let lasting = |status| stream::once(async move { status }).chain(stream::pending());
         let (statuses, last) = match service(&request.get_ref().service) {
             Some(Service::Liveness) => (lasting(ServingStatus::Serving).boxed(), None),
+            Some(Service::Startup) => {
+                let statuses = WatchStream::new(self.0.started.clone()).map(serving);
+                (statuses.boxed(), None)
+            }
             Some(Service::Readiness) => {
-                let statuses = WatchStream::new(self.ready.clone()).map(readiness);
+                let statuses = WatchStream::new(self.0.ready.clone()).map(serving);
                 (statuses.boxed(), Some(ServingStatus::NotServing))
             }
             // The protocol wants an answer here, as the service may come yet.
             None => (lasting(ServingStatus::ServiceUnknown).boxed(), None),
         };
         let statuses = statuses
-            .take_until(self.draining.clone().cancelled_owned())
+            .take_until(self.0.draining.clone().cancelled_owned())
             .chain(stream::iter(last));
         Ok(Response::new(
             statuses.map(|status| Ok(to_response(status))).boxed(),

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     call::Limits,
-    serve::{Settings, serve},
-    server::{Peer, Places, Shutdown},
+    health::States,
+    serve::{Settings, serve, serve_health},
+    server::{Identity, Peer, Places, Shutdown, Tls, TlsError, TlsFiles},
 };
 
 /// When a call that streams has to come to an end, because the server or its

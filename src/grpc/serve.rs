@@ -11,9 +11,9 @@ use super::{
     call::{Calls, Limits},
     delivery_service::Deliveries,
     event_service::Events,
-    health::Health,
+    health::{Health, States},
     replay_service::Replays,
-    server::{Connections, Places, Shutdown, accept},
+    server::{Connections, Places, Shutdown, Tls, accept},
     subscription_service::Subscriptions,
 };
 use crate::{
@@ -30,9 +30,17 @@ use crate::{
 /// and not the codec answers what is too large.
 const DECODING_ROOM: usize = 4 * 1024 * 1024;
 
+/// Connections there may be at the port that answers health checks alone.
+const HEALTH_PLACES: Places = Places {
+    total: 64,
+    per_address: 64,
+};
+
 /// What can be configured of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Settings {
+    /// What connections are encrypted with, if they are.
+    pub tls: Option<Arc<Tls>>,
     /// Connections there may be.
     pub places: Places,
     /// Calls that one connection may have open at once.
@@ -47,15 +55,35 @@ pub struct Settings {
 pub async fn serve(
     listener: TcpListener,
     control: Arc<Control>,
-    ready: watch::Receiver<bool>,
+    states: States,
     accepting: watch::Sender<bool>,
     shutdown: Shutdown,
     settings: Settings,
 ) {
-    let health = Health::new(ready, shutdown.draining.clone());
-    let calls = Calls::new(routes(control, health), settings.limits);
-    let connections = Connections::new(calls, settings.max_concurrent_streams, shutdown);
-    accept(listener, settings.places, connections, accepting).await;
+    let Settings {
+        tls,
+        places,
+        max_concurrent_streams,
+        limits,
+    } = settings;
+    let calls = Calls::new(routes(control, Health::new(states)), limits);
+    let connections = Connections::new(calls, max_concurrent_streams, tls, shutdown);
+    accept(listener, places, connections, accepting).await;
+}
+
+/// Answers health checks alone, in plaintext, until `shutdown`: for those who
+/// cannot speak TLS, and while the store is not open yet.
+pub async fn serve_health(listener: TcpListener, states: States, shutdown: Shutdown) {
+    let routes = Routes::new(Health::new(states).into_server());
+    // For calls of methods that are not here, too.
+    let limits = Limits {
+        calls: 16,
+        streams: 16,
+        request_bytes: 1024 * 1024,
+    };
+    let connections = Connections::new(Calls::new(routes, limits), 16, None, shutdown);
+    let (accepting, _) = watch::channel(true);
+    accept(listener, HEALTH_PLACES, connections, accepting).await;
 }
 
 fn routes(control: Arc<Control>, health: Health) -> Routes {

@@ -30,6 +30,8 @@ struct Told {
     violations: Vec<Violation>,
     retry_delay: Option<Duration>,
     resource: Option<Resource>,
+    /// Who used up what.
+    quota: Option<(String, String)>,
     metadata: HashMap<String, String>,
 }
 
@@ -47,6 +49,9 @@ pub(super) fn to_status(error: Error) -> Status {
     if told.retry_delay.is_some() {
         details.set_retry_info(told.retry_delay);
     }
+    if let Some((subject, description)) = told.quota {
+        details.add_quota_failure_violation(subject, description);
+    }
     if let Some(resource) = told.resource {
         let (kind, id) = name(resource);
         details.set_resource_info(kind, id, "", "does not exist");
@@ -57,7 +62,7 @@ pub(super) fn to_status(error: Error) -> Status {
 /// What a check of the health of an unknown service is told: the code is the
 /// health protocol's own.
 pub(super) fn unknown_service(name: &str) -> Status {
-    let message = "service must be \"liveness\", \"readiness\" or empty";
+    let message = "service must be \"startup\", \"liveness\", \"readiness\" or empty";
     let mut details = ErrorDetails::with_error_info("UNKNOWN_SERVICE", DOMAIN, HashMap::new());
     details.set_resource_info("service", clip(name), "", message);
     Status::with_error_details(Code::NotFound, message, details)
@@ -87,6 +92,7 @@ fn tell(error: &Error) -> Told {
         violations: Vec::new(),
         retry_delay: None,
         resource: None,
+        quota: None,
         metadata: HashMap::new(),
     };
     match error {
@@ -112,6 +118,15 @@ fn tell(error: &Error) -> Told {
         }
         Error::NotAuthenticated(why) => told(Code::Unauthenticated, unauthenticated(*why)),
         Error::NotAllowed(why) => not_allowed(*why, told),
+        Error::QuotaExceeded {
+            tenant,
+            quota,
+            retry_after,
+        } => Told {
+            retry_delay: Some(*retry_after),
+            quota: Some((format!("tenant:{tenant}"), quota.to_string())),
+            ..told(Code::ResourceExhausted, "QUOTA_EXCEEDED")
+        },
         Error::EtagMismatch => told(Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => told(Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Error::KeyReused { index, first } => Told {
@@ -225,7 +240,7 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EventId, Scope, Timestamp};
+    use crate::domain::{EventId, Quota, Scope, TenantId, Timestamp};
 
     #[test]
     fn every_error_has_its_code_reason_and_details() {
@@ -246,6 +261,11 @@ mod tests {
             NotAllowed::Scope(Scope::Manage).into(),
             NotAllowed::Tenant.into(),
             NotAllowed::Operator.into(),
+            Error::QuotaExceeded {
+                tenant: TenantId::default(),
+                quota: Quota::Subscriptions(3),
+                retry_after: Duration::from_mins(1),
+            },
             Error::EtagMismatch,
             Error::RequestIdReused,
             Error::KeyReused {
@@ -276,6 +296,9 @@ mod tests {
             if details.retry_info().is_some() {
                 line += " +RetryInfo";
             }
+            if details.quota_failure().is_some() {
+                line += " +QuotaFailure";
+            }
             if details.resource_info().is_some() {
                 line += " +ResourceInfo";
             }
@@ -293,6 +316,7 @@ mod tests {
         PermissionDenied SCOPE_MISSING: call needs the scope manage, which the caller does not have
         PermissionDenied TENANT_NOT_ALLOWED: caller acts for one tenant, and postrider-tenant names another one
         PermissionDenied OPERATOR_ONLY: only who acts for all tenants may do this for all of them
+        ResourceExhausted QUOTA_EXCEEDED: quota of tenant default is used up: there may be 3 subscriptions +RetryInfo +QuotaFailure
         Aborted ETAG_MISMATCH: subscription has another etag: read it again and decide anew
         AlreadyExists REQUEST_ID_REUSED: request_id was used before to create another subscription
         AlreadyExists IDEMPOTENCY_KEY_REUSED: idempotency key was used by evt_00000000z8e008000000000000 with another type or payload

@@ -29,6 +29,8 @@ pub enum Created {
     /// The request id was used within the last 7 days: this is the
     /// subscription as it was created then. Nothing is stored.
     Repeated(Box<Subscription>),
+    /// The tenant has as many subscriptions as it may. Nothing is stored.
+    TooMany,
 }
 
 /// A subscription was created, changed or deleted.
@@ -45,11 +47,13 @@ pub struct SubscriptionChange {
 /// Keeps subscriptions. Changes of one subscription are ordered by its version.
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
-    /// Stores a new subscription, unless the tenant used the request id before.
+    /// Stores a new subscription, unless the tenant used the request id before,
+    /// or has as many as `most` already.
     async fn create_subscription(
         &self,
         subscription: Subscription,
         request_id: Option<String>,
+        most: Option<u32>,
     ) -> Result<Created>;
 
     /// Replaces a subscription if its version is still `expected`, else

@@ -7,7 +7,8 @@ use tokio::sync::{broadcast, watch};
 
 use super::Result;
 use crate::domain::{
-    Attempt, Delivery, DeliveryId, Event, EventId, Next, SubscriptionId, Timestamp, Trigger,
+    Attempt, Delivery, DeliveryId, Event, EventId, Next, SubscriptionId, TenantId, Timestamp,
+    Trigger,
 };
 
 /// Largest payload that a hint carries, and most bytes of payloads in one.
@@ -201,6 +202,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Notes that an attempt was given up without a result.
     fn attempt_abandoned(&self, delivery: DeliveryId);
+
+    /// Counts a tenant's deliveries that are due now or later, on whatever
+    /// process, up to `most`.
+    async fn pending(&self, tenant: &TenantId, most: u64) -> Result<u64>;
 
     /// Records attempts durably, each in one write: the attempt with its log
     /// position, the delivery as [`Delivery::attempted`] says, and its new

@@ -109,8 +109,25 @@ async fn scenario(name: &str, options: &[&str]) -> serde_json::Value {
     assert!(bench.succeeded().await, "{report}");
     let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
     assert_eq!(report["scenario"], name);
-    assert_eq!(report["refused"].as_u64().unwrap_or(0), 0, "{report}");
+    if name != "overload" {
+        assert_eq!(report["refused"].as_u64().unwrap_or(0), 0, "{report}");
+    }
     report
+}
+
+#[tokio::test]
+async fn a_bench_of_overload_tells_what_was_answered_and_what_refused() {
+    let report = scenario("overload", &["--duration", "2s"]).await;
+    assert_eq!(report["failed"], 0, "{report}");
+    for positive in ["published", "refused", "capacity_per_s", "goodput_percent"] {
+        assert!(
+            report[positive].as_f64() > Some(0.0),
+            "{positive}: {report}"
+        );
+    }
+    assert!(report["refused_us"]["p50"].as_f64() > Some(0.0), "{report}");
+    let growth = report["memory_growth_bytes"].as_u64();
+    assert!(growth < Some(256 * 1024 * 1024), "{report}");
 }
 
 #[tokio::test]
@@ -151,10 +168,12 @@ async fn a_bench_of_recovery_watches_the_rate_rise() {
     assert!(report["failed_attempts"].as_u64() > Some(0), "{report}");
     let ramp = report["ramp_per_s"].as_array().expect("it is a list");
     assert_eq!(ramp.len(), 8, "{report}");
-    assert!(
-        ramp.iter().all(|count| count.as_u64() <= Some(102)),
-        "{report}"
-    );
+    // A machine that is busy counts some a second later, never earlier.
+    let mut arrived = 0;
+    for (seconds, count) in (1..).zip(ramp) {
+        arrived += count.as_u64().expect("it is a count");
+        assert!(arrived <= 100 * seconds + 2, "{report}");
+    }
     assert!(report["delivered"].as_u64() > Some(200), "{report}");
 }
 

@@ -58,6 +58,7 @@ fn flags_that_do_not_go_with_the_scenario_are_refused() {
         &["slow-receivers", "--events", "9"],
         &["dead-endpoints", "--answer-after", "1s"],
         &["recovery", "--subscriptions", "10"],
+        &["overload", "--fan-out", "2"],
     ] {
         let refused = check(&[&["--scenario"], options].concat());
         let told = refused.unwrap_err().to_string();
@@ -75,6 +76,7 @@ fn flags_that_go_with_the_scenario_are_taken() {
         &["--scenario", "recovery", "--rate-limit", "9"],
         &["--scenario", "dead-endpoints", "--backlog", "9"],
         &["--scenario", "hanging-endpoints", "--rate", "9"],
+        &["--scenario", "overload", "--duration", "9s"],
     ] {
         check(options).unwrap();
     }

@@ -126,6 +126,31 @@ fn a_batch_must_have_room_for_one_payload() {
 }
 
 #[test]
+fn other_machines_are_served_encrypted_or_in_plaintext_that_is_wanted() {
+    let exposed = "[server]\nlisten = '0.0.0.0:50051'\n";
+    insta::assert_snapshot!(problems(exposed, &[], &[]), @"configuration: file postrider.toml:2: server.listen is 0.0.0.0:50051, which other machines reach: set tls.cert_file and tls.key_file, or server.plaintext = true to serve them without encryption");
+    let encrypted = "[tls]\ncert_file = 'a'\nkey_file = 'b'";
+    for right in ["plaintext = true", encrypted] {
+        let file = file(&format!("{exposed}{right}"));
+        resolve(Some(&file), &[], &[]).unwrap();
+    }
+    for loopback in ["127.0.0.2:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        let listen = variable("POSTRIDER_SERVER_LISTEN", loopback);
+        resolve(None, &[listen], &[]).unwrap();
+    }
+}
+
+#[test]
+fn what_encryption_needs_is_set_together() {
+    insta::assert_snapshot!(problems("[tls]\nkey_file = 'b'", &[], &[]), @"configuration: file postrider.toml:2: tls.cert_file and tls.key_file must be set together");
+    insta::assert_snapshot!(problems("[tls]\nclient_ca_file = 'b'", &[], &[]), @"configuration: file postrider.toml:2: tls.client_ca_file needs tls.cert_file and tls.key_file");
+    let both = "[server]\nplaintext = true\n[tls]\ncert_file = 'a'\nkey_file = 'b'";
+    insta::assert_snapshot!(problems(both, &[], &[]), @"configuration: file postrider.toml:2: server.plaintext is true, and tls.cert_file is set: leave one of them out");
+    let health = "[server]\nhealth_listen = '127.0.0.1:50051'";
+    insta::assert_snapshot!(problems(health, &[], &[]), @"configuration: file postrider.toml:2: server.health_listen must not be server.listen");
+}
+
+#[test]
 fn what_kubernetes_sets_for_a_service_is_no_key() {
     let environment = [
         variable("POSTRIDER_SERVICE_HOST", "10.0.0.1"),

@@ -83,6 +83,13 @@ impl Load {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held(Arc<Mutex<Permits>>);
 
+impl Held {
+    /// Gives back what was taken so far.
+    pub(super) fn release(&self) {
+        *self.0.lock() = Permits::default();
+    }
+}
+
 #[derive(Debug, Default)]
 struct Permits {
     call: Option<OwnedSemaphorePermit>,

@@ -22,7 +22,7 @@ use self::{
     deadline::Deadline,
     load::{Held, Load},
     method::{Kind, Methods},
-    request::Received,
+    request::{Received, forget},
 };
 use super::{codec_errors::explained, server::Shutdown, status::to_status};
 use crate::control::Error;
@@ -80,6 +80,7 @@ impl Calls {
             Kind::Health => self.run(request.map(Body::new), deadline, &ends).await,
             Kind::Unary => {
                 if !self.load.admits_calls() {
+                    forget(request.into_body()).await;
                     return Err(Error::Overloaded);
                 }
                 // Here until the call has ended, in the body until it is read.

@@ -1,14 +1,21 @@
 //! The body of a request on its way in: its bytes are counted, and its call is
 //! admitted when all of it is there.
+//!
+//! What is refused is read to its end and forgotten. An answer that comes before
+//! makes HTTP/2 reset the stream, and what still comes in on streams that were
+//! reset is taken for an attack, after a while.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
 
 use super::{
     BoxError,
@@ -16,12 +23,23 @@ use super::{
 };
 use crate::{control::Error, grpc::status::to_status};
 
+/// Longest that a refusal waits for the rest of its request.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// The body of a request that is one message.
 pub(super) struct Received<B> {
     inner: B,
     load: Arc<Load>,
     held: Held,
-    admitted: bool,
+    state: State,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Coming,
+    Admitted,
+    Refused,
 }
 
 impl<B> Received<B> {
@@ -30,9 +48,35 @@ impl<B> Received<B> {
             inner,
             load,
             held,
-            admitted: false,
+            state: State::Coming,
         }
     }
+
+    /// Takes what a frame needs, and the place of the call with the last one.
+    fn take_in(&mut self, bytes: usize, is_complete: bool) {
+        let fits = bytes == 0 || self.load.take_bytes(bytes, &self.held);
+        if !fits {
+            self.state = State::Refused;
+            self.held.release();
+        } else if is_complete {
+            let admitted = self.load.take_call(&self.held);
+            self.state = if admitted {
+                State::Admitted
+            } else {
+                State::Refused
+            };
+        }
+    }
+}
+
+/// Reads a body that is not wanted, for as long as it comes without pause.
+pub(super) async fn forget<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    // What does not come by then is not waited for.
+    let _ = timeout(PATIENCE, read).await;
 }
 
 impl<B> Body for Received<B>
@@ -48,29 +92,33 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            Some(Ok(frame)) => Some(frame),
-            None => None,
-        };
-        let bytes = frame
-            .as_ref()
-            .and_then(Frame::data_ref)
-            .map_or(0, Bytes::len);
-        let is_complete = frame.is_none() || this.inner.is_end_stream();
-        let fits = bytes == 0 || this.load.take_bytes(bytes, &this.held);
-        if fits && is_complete && !this.admitted {
-            this.admitted = this.load.take_call(&this.held);
+        loop {
+            let frame = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(frame)) => Some(frame),
+                None => None,
+            };
+            let bytes = frame
+                .as_ref()
+                .and_then(Frame::data_ref)
+                .map_or(0, Bytes::len);
+            let is_complete = frame.is_none() || this.inner.is_end_stream();
+            if this.state == State::Coming {
+                this.take_in(bytes, is_complete);
+            }
+            match this.state {
+                State::Refused if is_complete => {
+                    let refused = to_status(Error::Overloaded);
+                    return Poll::Ready(Some(Err(refused.into())));
+                }
+                State::Refused => {}
+                State::Coming | State::Admitted => return Poll::Ready(frame.map(Ok)),
+            }
         }
-        if !fits || is_complete && !this.admitted {
-            let refused = to_status(Error::Overloaded);
-            return Poll::Ready(Some(Err(refused.into())));
-        }
-        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.admitted && self.inner.is_end_stream()
+        self.state == State::Admitted && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,9 +2,13 @@
 
 use std::{
     future::Future,
+    io,
     net::SocketAddr,
     pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,14 +16,18 @@ use http::Request;
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::TaskTracker;
 
-use super::{Peer, Shutdown, socket::Socket};
+use super::{Identity, Peer, Shutdown, Tls, socket::Socket};
 use crate::grpc::call::Calls;
 
+/// Longest TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Bounds of a connection (docs/adr/0012 and the HTTP/2 attacks of 2023 to 2025).
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 const MAX_LOCAL_RESETS: usize = 64;
@@ -45,6 +53,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(in crate::grpc) struct Connections {
     calls: Calls,
     max_concurrent_streams: u32,
+    tls: Option<Arc<Tls>>,
     shutdown: Shutdown,
     served: AtomicU64,
 }
@@ -53,11 +62,13 @@ impl Connections {
     pub(in crate::grpc) fn new(
         calls: Calls,
         max_concurrent_streams: u32,
+        tls: Option<Arc<Tls>>,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             calls,
             max_concurrent_streams,
+            tls,
             shutdown,
             served: AtomicU64::new(0),
         }
@@ -72,10 +83,34 @@ impl Connections {
     pub(super) async fn serve(&self, stream: TcpStream, address: SocketAddr) {
         // Without it answers only come later.
         let _ = stream.set_nodelay(true);
-        self.serve_http2(stream, Peer { address }).await;
+        let Some(tls) = &self.tls else {
+            let peer = Peer {
+                address,
+                identity: None,
+            };
+            return self.serve_http2(stream, peer).await;
+        };
+        let shaken = tokio::select! {
+            shaken = handshake(stream, tls) => shaken,
+            () = self.draining() => return,
+        };
+        match shaken {
+            Ok(stream) => {
+                let (_, connection) = stream.get_ref();
+                let certificate = connection.peer_certificates().and_then(<[_]>::first);
+                let identity = certificate.and_then(Identity::of).map(Arc::new);
+                let peer = Peer { address, identity };
+                self.serve_http2(stream, peer).await;
+            }
+            // Like a connection that breaks, no trouble of the server's.
+            Err(error) => tracing::debug!(%address, %error, "TLS handshake failed"),
+        }
     }
 
-    async fn serve_http2(&self, stream: TcpStream, peer: Peer) {
+    async fn serve_http2<T>(&self, stream: T, peer: Peer)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let address = peer.address;
         let shutdown = Shutdown {
             draining: self.shutdown.draining.child_token(),
@@ -140,6 +175,12 @@ impl Connections {
         let part = f64::from(part) / f64::from(u32::MAX);
         AGE.mul_f64(1.0 + SPREAD * (2.0 * part - 1.0))
     }
+}
+
+async fn handshake(stream: TcpStream, tls: &Tls) -> io::Result<TlsStream<TcpStream>> {
+    let acceptor = TlsAcceptor::from(tls.config());
+    let shaken = timeout(HANDSHAKE, acceptor.accept(stream)).await;
+    shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Runs the calls of a connection.

@@ -5,23 +5,19 @@
 mod accept;
 mod connection;
 mod frames;
+mod peer;
 mod places;
 mod socket;
-
-use std::net::SocketAddr;
+mod tls;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::places::Places;
 pub(super) use self::{accept::accept, connection::Connections};
-
-/// Who is at the other end of a connection. Stands in the extensions of every
-/// request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// The address that the connection comes from.
-    pub address: SocketAddr,
-}
+pub use self::{
+    peer::{Identity, Peer},
+    places::Places,
+    tls::{Tls, TlsError, TlsFiles},
+};
 
 /// How the server ends, in two steps.
 #[derive(Debug, Clone, Default)]

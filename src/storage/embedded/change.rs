@@ -17,7 +17,7 @@ use crate::{
 /// A change of one subscription.
 pub(super) enum CatalogChange {
     /// See [`crate::storage::Catalog::create_subscription`].
-    Create(Box<Subscription>, Option<String>),
+    Create(Box<Subscription>, Option<String>, Option<u32>),
     /// See [`crate::storage::Catalog::replace_subscription`].
     Replace(Box<Subscription>, Version),
     /// See [`crate::storage::Catalog::delete_subscription`].
@@ -39,7 +39,7 @@ impl CatalogChange {
     pub(super) fn decide(self, state: &State, catalog: &dyn Partition) -> Result<Decided> {
         let mut batch = Batch::default();
         match self {
-            Self::Create(subscription, request) => {
+            Self::Create(subscription, request, most) => {
                 if let Some(request) = request {
                     let key = key::request(&subscription.tenant, &request);
                     if let Some(created) = created_by(state, catalog, &key, &subscription)? {
@@ -51,6 +51,10 @@ impl CatalogChange {
                         key,
                         &write_request(&subscription, &state.keyring),
                     );
+                }
+                let count = state.subscriptions.read().count(&subscription.tenant);
+                if most.is_some_and(|most| count >= most as usize) {
+                    return Ok(Decided::Nothing(Created::TooMany));
                 }
                 Ok(put(batch, *subscription, &state.keyring))
             }

@@ -63,6 +63,12 @@ impl SubscriptionIndex {
             .map_or_else(TenantVersion::default, |tenant| tenant.version)
     }
 
+    /// How many a tenant has.
+    pub(super) fn count(&self, tenant: &TenantId) -> usize {
+        let tenant = self.tenants.get(tenant);
+        tenant.map_or(0, |tenant| tenant.subscriptions.len())
+    }
+
     /// The sum of all versions.
     pub(super) fn versions(&self) -> u64 {
         self.ids.values().map(|found| found.version.0).sum()

@@ -14,7 +14,7 @@ use super::{
     write::{CancelPending, Write},
 };
 use crate::{
-    domain::{DeliveryId, SubscriptionId, Timestamp},
+    domain::{DeliveryId, SubscriptionId, TenantId, Timestamp},
     storage::{AttemptRecord, Due, DueKey, DuePage, Hint, Queue, Result, View, Work},
 };
 
@@ -80,6 +80,11 @@ impl Queue for Store {
         self.state.in_flight.lock().remove(&delivery);
     }
 
+    async fn pending(&self, tenant: &TenantId, most: u64) -> Result<u64> {
+        let tenant = tenant.clone();
+        self.read(move |state| state.pending(&tenant, most)).await
+    }
+
     async fn record_attempts(&self, records: Vec<AttemptRecord>) -> Result<()> {
         if records.is_empty() {
             return Ok(());
@@ -131,6 +136,34 @@ impl State {
                 first,
             })
             .collect())
+    }
+
+    fn pending(&self, tenant: &TenantId, most: u64) -> Result<u64> {
+        let subscriptions = self.subscriptions.read().of_tenant(tenant).subscriptions;
+        let mut count = 0;
+        for day in self.days.awake()? {
+            let Some(partition) = self.days.get(day)? else {
+                continue;
+            };
+            for subscription in &subscriptions {
+                let bounds = key::queue(subscription.id, None);
+                let visit = &mut |_: &[u8], _: &[u8]| {
+                    count += 1;
+                    if count < most {
+                        Step::Continue(())
+                    } else {
+                        Step::Break(())
+                    }
+                };
+                partition
+                    .scan(bounds, Order::Forwards, visit)
+                    .map_err(from_kv)?;
+                if count >= most {
+                    return Ok(most);
+                }
+            }
+        }
+        Ok(count)
     }
 
     fn due(

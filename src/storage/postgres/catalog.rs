@@ -29,8 +29,9 @@ impl Catalog for Store {
         &self,
         subscription: Subscription,
         request_id: Option<String>,
+        most: Option<u32>,
     ) -> Result<Created> {
-        let change = CatalogChange::Create(Box::new(subscription), request_id);
+        let change = CatalogChange::Create(Box::new(subscription), request_id, most);
         self.state.change_catalog(change).await
     }
 

@@ -23,7 +23,7 @@ use crate::{
 /// A change of one subscription.
 pub(super) enum CatalogChange {
     /// See [`crate::storage::Catalog::create_subscription`].
-    Create(Box<Subscription>, Option<String>),
+    Create(Box<Subscription>, Option<String>, Option<u32>),
     /// See [`crate::storage::Catalog::replace_subscription`].
     Replace(Box<Subscription>, Version),
     /// See [`crate::storage::Catalog::delete_subscription`].
@@ -35,6 +35,7 @@ enum Made {
     /// The subscription has this version now.
     Changed(SubscriptionChange, Version),
     Repeated(Box<Subscription>),
+    Nothing,
 }
 
 impl State {
@@ -43,6 +44,7 @@ impl State {
         let made = self.make(change).await;
         match made.inspect_err(|error| self.note(error))? {
             Made::Repeated(created) => Ok(Created::Repeated(created)),
+            Made::Nothing => Ok(Created::TooMany),
             Made::Changed(change, version) => {
                 self.note_written();
                 self.tell_change(change, version);
@@ -57,8 +59,8 @@ impl State {
         let transaction = client.transaction().await.map_err(from_pg)?;
         raise(&transaction, change.tenant()).await?;
         let made = match change {
-            CatalogChange::Create(subscription, request) => {
-                create(&transaction, &self.keyring, *subscription, request).await?
+            CatalogChange::Create(subscription, request, most) => {
+                create(&transaction, &self.keyring, *subscription, request, most).await?
             }
             CatalogChange::Replace(subscription, expected) => {
                 let (tenant, id) = (&subscription.tenant, subscription.id);
@@ -88,7 +90,7 @@ impl State {
 impl CatalogChange {
     fn tenant(&self) -> &TenantId {
         match self {
-            Self::Create(subscription, _) | Self::Replace(subscription, _) => &subscription.tenant,
+            Self::Create(subscription, ..) | Self::Replace(subscription, _) => &subscription.tenant,
             Self::Delete(tenant, ..) => tenant,
         }
     }
@@ -113,12 +115,20 @@ async fn create(
     keyring: &Keyring,
     subscription: Subscription,
     request: Option<String>,
+    most: Option<u32>,
 ) -> Result<Made> {
-    if let Some(request) = request {
-        if let Some(created) = created_by(transaction, keyring, &request, &subscription).await? {
-            return Ok(Made::Repeated(Box::new(created)));
-        }
-        remember(transaction, keyring, &request, &subscription).await?;
+    if let Some(request) = &request
+        && let Some(created) = created_by(transaction, keyring, request, &subscription).await?
+    {
+        return Ok(Made::Repeated(Box::new(created)));
+    }
+    if let Some(most) = most
+        && count(transaction, &subscription.tenant).await? >= i64::from(most)
+    {
+        return Ok(Made::Nothing);
+    }
+    if let Some(request) = &request {
+        remember(transaction, keyring, request, &subscription).await?;
     }
     let statement = transaction
         .prepare_cached(
@@ -136,6 +146,14 @@ async fn create(
         .await
         .map_err(from_pg)?;
     Ok(changed(subscription))
+}
+
+/// How many subscriptions a tenant has. No other change of them is made
+/// meanwhile.
+async fn count(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<i64> {
+    let sql = "SELECT count(*) FROM subscription WHERE tenant = $1 AND content IS NOT NULL";
+    let row = transaction.query_one(sql, &[&tenant.as_str()]).await;
+    row.map(|row| row.get(0)).map_err(from_pg)
 }
 
 /// What a request created, if it is remembered.

@@ -18,7 +18,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    domain::{DeliveryId, DeliveryState, SubscriptionId, Timestamp},
+    domain::{DeliveryId, DeliveryState, SubscriptionId, TenantId, Timestamp},
     storage::{AttemptRecord, Due, DueKey, DuePage, Hint, Queue, Result, Work, row::code},
 };
 
@@ -129,6 +129,25 @@ impl Queue for Store {
 
     fn attempt_abandoned(&self, delivery: DeliveryId) {
         self.state.ownership.end([delivery]);
+    }
+
+    async fn pending(&self, tenant: &TenantId, most: u64) -> Result<u64> {
+        let client = self.state.own_connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT count(*) FROM (
+                     SELECT FROM subscription s JOIN ready q ON q.subscription = s.id
+                     WHERE s.tenant = $1 AND s.content IS NOT NULL LIMIT $2
+                 ) n",
+            )
+            .await
+            .map_err(from_pg)?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let row = client
+            .query_one(&statement, &[&tenant.as_str(), &most])
+            .await;
+        row.map(|row| row.get::<_, i64>(0).unsigned_abs())
+            .map_err(from_pg)
     }
 
     async fn record_attempts(&self, records: Vec<AttemptRecord>) -> Result<()> {

@@ -1,12 +1,13 @@
 //! Attacks on HTTP/2: each is cut off, and others hardly notice.
 
-mod raw;
+pub mod raw;
 
 use std::time::{Duration, Instant};
 
-use postrider::proto::GetEventRequest;
+use postrider::proto::{Event, GetEventRequest, PublishEventRequest, event::Payload};
 use tokio::io::AsyncWriteExt;
 use tonic::{Code, Request, metadata::MetadataValue};
+use tonic_types::StatusExt;
 
 use self::raw::{
     CONTINUATION, DATA, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, Raw, SETTINGS,
@@ -229,4 +230,44 @@ async fn a_request_that_does_not_come_takes_no_place_among_the_calls() {
     raw.write.write_all(&ping).await.unwrap();
     server.publish("a", "{}").await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_outlives_any_number_of_refused_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = [
+        ("POSTRIDER_SERVER_MAX_CALLS", "1"),
+        ("POSTRIDER_SERVER_MAX_REQUEST_MEMORY", "128MiB"),
+    ];
+    let server = Process::start_with(folder.path(), &limits).await;
+    let large = "x".repeat(200 * 1024);
+    let json = format!("{{\"text\":\"{large}\"}}");
+    let mut refused = 0;
+    for _ in 0..20 {
+        let calls = (0..20).map(|_| {
+            let mut events = server.events();
+            let request = publish_request(&json);
+            tokio::spawn(async move { events.publish_event(request).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            if let Err(status) = call.await.unwrap() {
+                let details = status.get_error_details();
+                let reason = details.error_info().map(|info| info.reason.as_str());
+                assert_eq!(reason, Some("OVERLOADED"), "{status}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 64, "{refused}");
+    server.stop().await;
+}
+
+fn publish_request(json: &str) -> PublishEventRequest {
+    PublishEventRequest {
+        event: Some(Event {
+            r#type: "a".to_owned(),
+            payload: Some(Payload::Data(json.to_owned().into())),
+            ..Default::default()
+        }),
+    }
 }

@@ -30,12 +30,12 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The block of headers of a publish, as literals that nothing has to remember.
-pub fn block() -> Vec<u8> {
+/// The block of headers of a call, as literals that nothing has to remember.
+pub fn block_of(path: &str) -> Vec<u8> {
     let headers = [
         (":method", "POST"),
         (":scheme", "http"),
-        (":path", "/postrider.v1.EventService/PublishEvent"),
+        (":path", path),
         (":authority", "localhost"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
@@ -49,6 +49,16 @@ pub fn block() -> Vec<u8> {
         }
     }
     block
+}
+
+/// The block of headers of a publish.
+pub fn block() -> Vec<u8> {
+    block_of("/postrider.v1.EventService/PublishEvent")
+}
+
+/// The headers of a call on a stream.
+pub fn headers_of(path: &str, stream: u32, flags: u8) -> Vec<u8> {
+    frame(HEADERS, flags | END_HEADERS, stream, &block_of(path))
 }
 
 /// The headers of a publish on a stream.

@@ -4,6 +4,7 @@ mod call;
 mod canaries;
 mod first_key;
 mod matrix;
+mod quotas;
 mod requests;
 mod shared;
 mod soon;

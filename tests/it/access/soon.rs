@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::{SystemClock, SystemRandom},
-    control::{AccessSettings, Control, Error, Limits},
+    control::{AccessSettings, Control, Error, Limits, QuotaSettings},
     domain::{ApiKeySpec, Clock, Guard, Holder, KeyHasher, NotAuthenticated, Scope, TenantId},
     resolve::{self, Resolver},
     storage::{
@@ -32,6 +32,7 @@ fn control(store: &Arc<dyn Engine>) -> Control {
         Resolver::new(Guard::default(), &resolve::Settings::default()).unwrap(),
         Limits::default(),
         access,
+        QuotaSettings::default(),
     )
 }
 

@@ -19,17 +19,17 @@ use crate::support::within;
 
 const ACME: &str = "acme";
 
-fn event(event_type: &str) -> Option<Event> {
-    Some(Event {
+fn event(event_type: &str) -> Event {
+    Event {
         r#type: event_type.to_owned(),
         payload: Some(event::Payload::Data("{}".into())),
         ..Event::default()
-    })
+    }
 }
 
 async fn publish(channel: Shown, event_type: &str) -> String {
     let request = PublishEventRequest {
-        event: event(event_type),
+        event: Some(event(event_type)),
     };
     let published = EventServiceClient::new(channel)
         .publish_event(request)
@@ -111,7 +111,7 @@ async fn every_stream_ends_when_its_key_is_revoked() {
     let (events, sent) = mpsc::channel(4);
     let published = StreamPublishEventsRequest {
         sequence: 1,
-        event: event("nobody.wants.this"),
+        event: Some(event("nobody.wants.this")),
     };
     events.send(published.clone()).await.unwrap();
     let mut publishing = EventServiceClient::new(channel());

@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,9 @@ use postrider::{
 
 use tokio::time::timeout;
 
-use self::support::{House, SOON, hanging, next, receiver, status};
+use crate::support::eventually;
+
+use self::support::{HeldClock, House, SOON, hanging, next, receiver, status};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_arrives_and_is_logged() {
@@ -297,4 +300,32 @@ async fn nothing_is_sent_once_the_store_is_closed() {
         .expect("it should stop by itself");
     dispatcher.drain(SOON).await;
     assert!(got.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_that_is_stuck_shows_no_sign_until_it_goes_on() {
+    let house = House::new().await;
+    let clock = Arc::new(HeldClock::default());
+    let dispatcher = house.dispatch_by(clock.clone());
+    let heartbeat = dispatcher.heartbeat();
+    // With nothing to do there is one a second.
+    let beats_again = async |before: u64| {
+        eventually("a sign", async || {
+            (heartbeat.beats() > before).then_some(())
+        })
+        .await;
+    };
+    beats_again(1).await;
+    let stuck_at = tokio::task::block_in_place(|| {
+        let _held = clock.0.lock().unwrap();
+        loop {
+            let before = heartbeat.beats();
+            std::thread::sleep(Duration::from_millis(2_500));
+            if heartbeat.beats() == before {
+                return before;
+            }
+        }
+    });
+    beats_again(stuck_at).await;
+    dispatcher.drain(SOON).await;
 }

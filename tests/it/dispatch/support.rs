@@ -4,7 +4,7 @@ use crate::support::keyring;
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -33,6 +33,17 @@ pub(super) struct TestClock(Instant);
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_secs(1_700_000_000).after(self.0.elapsed())
+    }
+}
+
+/// A clock that is not answered by while somebody holds it.
+#[derive(Default)]
+pub(super) struct HeldClock(pub(super) Mutex<()>);
+
+impl Clock for HeldClock {
+    fn now(&self) -> Timestamp {
+        let _held = self.0.lock().unwrap();
+        Timestamp::from_secs(1_700_000_000)
     }
 }
 
@@ -68,10 +79,14 @@ impl House {
     }
 
     pub(super) fn dispatch(&self) -> Dispatcher {
+        self.dispatch_by(self.clock.clone())
+    }
+
+    pub(super) fn dispatch_by(&self, clock: Arc<dyn Clock>) -> Dispatcher {
         start(
             Arc::clone(&self.store),
             Arc::new(HttpTransport::new().unwrap()),
-            self.clock.clone(),
+            clock,
             self.random.clone(),
             Settings::default(),
         )
@@ -107,7 +122,7 @@ impl House {
             now,
         );
         self.store
-            .create_subscription(subscription.clone(), None)
+            .create_subscription(subscription.clone(), None, None)
             .await
             .unwrap();
         Arc::new(subscription)

@@ -147,7 +147,10 @@ async fn build(adapter: Adapter, dir: &Path, receiver: &Receiver) -> Stored {
     for number in 1..=2 {
         let mut wanted = subscription(number);
         wanted.spec.url = receiver.url("/").parse().unwrap();
-        engine.create_subscription(wanted, None).await.unwrap();
+        engine
+            .create_subscription(wanted, None, None)
+            .await
+            .unwrap();
     }
     let mut stored = Stored::default();
     for n in 1..=EVENTS {

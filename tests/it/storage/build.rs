@@ -93,7 +93,9 @@ pub fn subscription(number: u128) -> Subscription {
 /// Stores subscriptions with the numbers up to this one.
 pub async fn subscribe(engine: &dyn Engine, count: u128) {
     for number in 1..=count {
-        let created = engine.create_subscription(subscription(number), None).await;
+        let created = engine
+            .create_subscription(subscription(number), None, None)
+            .await;
         created.unwrap();
     }
 }

@@ -59,11 +59,13 @@ async fn the_key_can_be_changed(place: &Place) {
 
     let server = serve(place, &new).await.unwrap();
     server.publish("order.shipped", "{}").await;
-    let received = receiver.wait_for(1).await.remove(0);
+    let got = receiver.wait_for(1).await.remove(0);
     let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let digest = mac.chain_update(&received.body).finalize().into_bytes();
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let signature = received.header("x-webhook-signature");
+    let digest = mac.chain_update(&got.body).finalize().into_bytes();
+    let hex = digest
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let signature = got.header("x-webhook-signature");
     assert_eq!(signature, format!("sha256={hex}"));
     server.stop().await;
     assert!(serve(place, ROOT_KEY).await.is_err(), "the old key is out");

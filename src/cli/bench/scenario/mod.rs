@@ -3,6 +3,7 @@
 
 mod neighbours;
 mod options;
+mod overload;
 mod recovery;
 mod timers;
 
@@ -32,6 +33,10 @@ pub(super) async fn measure(
         }
         Scenario::Recovery => {
             let report = recovery::measure(args, rig).await?;
+            return tell(&report, report.published, args);
+        }
+        Scenario::Overload => {
+            let report = overload::measure(args, rig).await?;
             return tell(&report, report.published, args);
         }
     };

@@ -20,6 +20,8 @@ pub(in crate::cli::bench) enum Scenario {
     Timers,
     /// A receiver that was dead, and a rate limit.
     Recovery,
+    /// Three times as many calls as the server can answer.
+    Overload,
 }
 
 /// Arguments of scenarios alone.
@@ -68,6 +70,7 @@ impl Scenario {
             }
             Self::Timers => &["--events", "--duration", "--fan-out"],
             Self::Recovery => &["--events", "--rate-limit", "--answer-after"],
+            Self::Overload => &["--duration", "--rate"],
         }
     }
 }

@@ -61,7 +61,9 @@ async fn filled_with(further: &[Event]) -> Disk {
     let engine = open_in_memory(&disk, clock).await.unwrap();
     subscribe(&*engine, 2).await;
     let request = Some("request".to_owned());
-    let created = engine.create_subscription(subscription(3), request).await;
+    let created = engine
+        .create_subscription(subscription(3), request, None)
+        .await;
     created.unwrap();
     deliver(&*engine, long(), &[1, 2]).await;
     let records = vec![succeeded(done(), 1)];

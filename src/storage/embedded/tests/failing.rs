@@ -123,7 +123,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_told() {
     fails.store(false, Ordering::Relaxed);
     let refused = accept(&store, vec![routed(event(3, NOON), &[1])]).await;
     assert!(matches!(refused, Err(Error::Closed(_))));
-    let refused = store.create_subscription(subscription(1), None).await;
+    let refused = store.create_subscription(subscription(1), None, None).await;
     assert!(matches!(refused, Err(Error::Closed(_))));
     let page = store.due(sub(1), None, 10).await.unwrap();
     assert_eq!(page.as_of, CommitNumber(1));

@@ -111,7 +111,9 @@ pub(super) fn subscription(number: u128) -> Subscription {
 /// Stores subscriptions with the numbers up to this one.
 pub(super) async fn subscribe(engine: &dyn Engine, count: u128) {
     for number in 1..=count {
-        let created = engine.create_subscription(subscription(number), None).await;
+        let created = engine
+            .create_subscription(subscription(number), None, None)
+            .await;
         created.unwrap();
     }
 }

@@ -119,7 +119,10 @@ async fn subscribe(store: &dyn Fixture, model: &mut Reference, number: u128) {
         return;
     }
     let new = subscription(number);
-    let created = store.engine().create_subscription(new.clone(), None).await;
+    let created = store
+        .engine()
+        .create_subscription(new.clone(), None, None)
+        .await;
     created.unwrap();
     model.subscriptions.insert(number, Some(new));
 }

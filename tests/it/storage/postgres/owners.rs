@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::SystemRandom,
-    control::{AccessSettings, Control, Limits},
+    control::{AccessSettings, Control, Limits, QuotaSettings},
     domain::{Guard, KeyHasher, State, StateCode, Subscription, SubscriptionId},
     resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
@@ -117,7 +117,7 @@ async fn events_published_after_a_subscription_was_acknowledged_are_matched_by_i
         events: vec![routed(event(1, NOON), &[])],
     };
     let known = other.tenant_subscriptions(tenant()).await.unwrap();
-    one.create_subscription(subscription_in(1), None)
+    one.create_subscription(subscription_in(1), None, None)
         .await
         .unwrap();
 
@@ -143,9 +143,13 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
             hasher: KeyHasher::new(&root_keys()),
             admin: None,
         },
+        QuotaSettings::default(),
     );
     let mut last = subscription_in(1);
-    other.create_subscription(last.clone(), None).await.unwrap();
+    other
+        .create_subscription(last.clone(), None, None)
+        .await
+        .unwrap();
     let changing = async {
         loop {
             let next = last.with_state(State::Active, StateCode::Requested, String::new(), NOON);
@@ -181,7 +185,7 @@ async fn a_change_of_a_subscription_is_told_to_every_process() {
         let change = within("the change to be told", changes.recv()).await;
         change.unwrap()
     };
-    one.create_subscription(subscription_in(1), None)
+    one.create_subscription(subscription_in(1), None, None)
         .await
         .unwrap();
     let told = next().await;

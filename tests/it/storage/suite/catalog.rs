@@ -44,7 +44,10 @@ fn elaborate() -> Subscription {
 }
 
 pub async fn a_subscription_reads_back_after_a_restart(store: &mut dyn Fixture) {
-    let created = store.engine().create_subscription(elaborate(), None).await;
+    let created = store
+        .engine()
+        .create_subscription(elaborate(), None, None)
+        .await;
     assert!(matches!(created, Ok(Created::New)));
     store.reopen().await;
     let engine = &**store.engine();
@@ -61,7 +64,7 @@ pub async fn a_repeated_request_returns_what_it_created_for_seven_days(store: &m
     let request = || Some("request-1".to_owned());
     let first = store
         .engine()
-        .create_subscription(subscription(1), request());
+        .create_subscription(subscription(1), request(), None);
     assert!(matches!(first.await, Ok(Created::New)));
     let changed = subscription(1).with_spec(elaborate().spec, after(1));
     let replaced = store
@@ -73,7 +76,7 @@ pub async fn a_repeated_request_returns_what_it_created_for_seven_days(store: &m
 
     let again = store
         .engine()
-        .create_subscription(subscription(2), request());
+        .create_subscription(subscription(2), request(), None);
     let Ok(Created::Repeated(created)) = again.await else {
         panic!("it was created before");
     };
@@ -84,7 +87,10 @@ pub async fn a_repeated_request_returns_what_it_created_for_seven_days(store: &m
         create_time: days_after(8),
         ..subscription(3)
     };
-    let late = store.engine().create_subscription(late, request()).await;
+    let late = store
+        .engine()
+        .create_subscription(late, request(), None)
+        .await;
     assert!(matches!(late, Ok(Created::New)));
     store.reopen().await;
     let all = store.engine().tenant_subscriptions(tenant()).await.unwrap();
@@ -160,4 +166,31 @@ pub async fn subscriptions_list_newest_first(store: &mut dyn Fixture) {
     let seen = every_page(2, list).await;
     let seen: Vec<_> = seen.iter().map(|subscription| subscription.id).collect();
     assert_eq!(seen, [5, 4, 3, 2, 1].map(sub));
+}
+
+pub async fn no_more_subscriptions_are_created_than_there_may_be(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    let create = async |number, request: Option<&str>| {
+        let request = request.map(str::to_owned);
+        let created = engine.create_subscription(subscription(number), request, Some(2));
+        created.await.unwrap()
+    };
+    assert!(matches!(create(1, None).await, Created::New));
+    assert!(matches!(create(2, Some("a")).await, Created::New));
+    assert!(matches!(create(3, Some("b")).await, Created::TooMany));
+    // What was created before is no more than that, and what was refused is not.
+    let Created::Repeated(first) = create(4, Some("a")).await else {
+        panic!("it was created before");
+    };
+    assert_eq!(*first, subscription(2));
+    let mut other = subscription(5);
+    other.tenant = "other".parse().unwrap();
+    let created = engine.create_subscription(other, None, Some(1)).await;
+    assert!(matches!(created.unwrap(), Created::New));
+    let deleted = engine.delete_subscription(tenant(), sub(1), None, after(1));
+    deleted.await.unwrap();
+    assert!(matches!(create(3, Some("b")).await, Created::New));
+    assert!(matches!(create(6, None).await, Created::TooMany));
+    let all = engine.tenant_subscriptions(tenant()).await.unwrap();
+    assert_eq!(all.subscriptions.len(), 2);
 }

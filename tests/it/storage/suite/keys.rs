@@ -25,7 +25,9 @@ pub(super) fn key(number: u128, holder: Holder) -> ApiKey {
             holder,
             scopes: [Scope::Admin, Scope::Read].into_iter().collect(),
             description: format!("key {number}"),
-            expire_time: (number % 2 == 0).then(|| created.after(Duration::from_secs(60))),
+            expire_time: number
+                .is_multiple_of(2)
+                .then(|| created.after(Duration::from_mins(1))),
         },
         hash: KeyHash::from_bytes([u8::try_from(number).unwrap(); 32]),
         create_time: created,

@@ -59,6 +59,7 @@ macro_rules! run_suite {
                 a_subscription_changes_only_from_the_version_that_was_read,
                 a_deleted_subscription_is_gone_and_its_deliveries_read_as_cancelled,
                 subscriptions_list_newest_first,
+                no_more_subscriptions_are_created_than_there_may_be,
             }
             erasure {
                 an_erased_event_keeps_its_skeleton_and_nothing_else,
@@ -91,6 +92,7 @@ macro_rules! run_suite {
                 a_retry_by_hand_is_due_at_once_and_told,
                 a_cancelled_delivery_leaves_the_queue_and_cannot_be_cancelled_again,
                 pending_deliveries_are_cancelled_a_bounded_number_at_a_time,
+                pending_deliveries_of_a_tenant_are_counted_up_to_a_bound,
                 the_earliest_unsettled_delivery_of_the_same_key_is_ahead,
                 what_is_settled_is_ahead_again_once_it_is_retried,
                 a_copy_keeps_what_is_ahead,

@@ -145,6 +145,23 @@ pub async fn pending_deliveries_are_cancelled_a_bounded_number_at_a_time(store: 
     }
 }
 
+pub async fn pending_deliveries_of_a_tenant_are_counted_up_to_a_bound(store: &mut dyn Fixture) {
+    let engine = &**store.engine();
+    subscribe(engine, 2).await;
+    for number in 1..=3 {
+        let time = days_after(u64::try_from(number % 2).unwrap());
+        deliver(engine, event(number, time), &[1, 2]).await;
+    }
+    let done = deliver(engine, event(4, NOON), &[1]).await;
+    let records = vec![succeeded(done, 1)];
+    engine.record_attempts(records).await.unwrap();
+    for (most, expected) in [(1, 1), (5, 5), (6, 6), (100, 6)] {
+        assert_eq!(engine.pending(tenant(), most).await.unwrap(), expected);
+    }
+    let other = "other".parse().unwrap();
+    assert_eq!(engine.pending(&other, 9).await.unwrap(), 0);
+}
+
 pub async fn the_earliest_unsettled_delivery_of_the_same_key_is_ahead(store: &mut dyn Fixture) {
     let engine = &**store.engine();
     subscribe(engine, 2).await;

@@ -67,7 +67,7 @@ async fn accept_foreign(engine: &dyn Engine) -> Accepted {
 
 async fn create_by_request(engine: &dyn Engine, number: u128) -> Created {
     let request = Some("request-1".to_owned());
-    let created = engine.create_subscription(subscription(number), request);
+    let created = engine.create_subscription(subscription(number), request, None);
     created.await.unwrap()
 }
 

@@ -1,60 +1,60 @@
-//! How fast a subscription is sent to: its rate limit, kept by the process that
-//! owns its queue.
+//! How fast something happens that has a rate limit: attempts to a subscription,
+//! publishes of a tenant.
 
 use std::time::Duration;
 
-use crate::domain::{RateLimit, Timestamp};
+use super::{RateLimit, Timestamp};
 
-/// How much earlier than its exact time an attempt may start, as timers are not
+/// How much earlier than its exact time something may start, as timers are not
 /// exact.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// The generic cell rate algorithm: every attempt books one interval, and may
-/// start while no more than a burst is booked ahead.
+/// The generic cell rate algorithm: whatever starts books one interval, or
+/// several, and may do so while no more than a burst is booked ahead.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub struct Pace {
     /// Until when the time is booked.
     booked: Timestamp,
 }
 
 impl Pace {
-    /// The pace of one that was not sent to before.
-    pub(super) fn fresh() -> Self {
+    /// The pace where nothing has started yet.
+    pub fn fresh() -> Self {
         Self {
             booked: Timestamp::MIN,
         }
     }
 
-    /// The pace of one of which is not known what it was sent until `now`: a
-    /// burst may be over just now.
-    pub(super) fn unknown(limit: RateLimit, now: Timestamp) -> Self {
+    /// The pace where is not known what has started until `now`: a burst may be
+    /// over just now.
+    pub fn unknown(limit: RateLimit, now: Timestamp) -> Self {
         Self {
             booked: now.after(ahead(limit)),
         }
     }
 
-    /// When the next attempt may start.
-    pub(super) fn next_start(self, limit: RateLimit) -> Timestamp {
+    /// When the next one may start.
+    pub fn next_start(self, limit: RateLimit) -> Timestamp {
         self.booked.before(ahead(limit).max(SLACK))
     }
 
-    /// Books an attempt.
-    pub(super) fn started(&mut self, limit: RateLimit, now: Timestamp) {
-        self.booked = self.booked.max(now).after(interval(limit));
+    /// Books so many that start together.
+    pub fn book(&mut self, limit: RateLimit, count: u32, now: Timestamp) {
+        self.booked = self.booked.max(now).after(interval(limit) * count);
     }
 
-    /// Gives back what was booked for an attempt that was not made.
-    pub(super) fn not_made(&mut self, limit: RateLimit) {
+    /// Gives back what was booked for one that did not start after all.
+    pub fn give_back(&mut self, limit: RateLimit) {
         self.booked = self.booked.before(interval(limit));
     }
 
     /// Whether nothing is lost when it is forgotten.
-    pub(super) fn is_over(self, now: Timestamp) -> bool {
+    pub fn is_over(self, now: Timestamp) -> bool {
         self.booked <= now
     }
 }
 
-/// From one attempt to the next, in whole microseconds and rather too long.
+/// From one to the next, in whole microseconds and rather too long.
 fn interval(limit: RateLimit) -> Duration {
     let exact = Duration::from_secs_f64(1.0 / limit.per_second());
     Duration::from_micros(u64::try_from(exact.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX))
@@ -84,7 +84,7 @@ mod tests {
         let mut starts = 0;
         for now in millis.map(at) {
             while pace.next_start(limit) <= now {
-                pace.started(limit, now);
+                pace.book(limit, 1, now);
                 starts += 1;
             }
         }
@@ -107,6 +107,15 @@ mod tests {
         let limit = limit(10.0, 20);
         let mut pace = Pace::unknown(limit, at(0));
         assert_eq!(starts(&mut pace, limit, 0..1_000), 10);
+    }
+
+    #[test]
+    fn many_that_start_together_are_waited_for_together() {
+        let limit = limit(10.0, 20);
+        let mut pace = Pace::fresh();
+        pace.book(limit, 100, at(0));
+        assert_eq!(starts(&mut pace, limit, 0..8_095), 0);
+        assert_eq!(starts(&mut pace, limit, 8_095..9_095), 10);
     }
 
     #[test]
