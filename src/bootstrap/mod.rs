@@ -9,6 +9,7 @@ mod lifecycle;
 mod migrate;
 pub mod offline;
 mod quotas;
+mod reach;
 mod readiness;
 mod retention;
 mod server;

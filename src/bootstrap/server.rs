@@ -10,17 +10,16 @@ use super::{
     SystemClock, SystemRandom, access, descriptors,
     health::HealthPort,
     lifecycle::{Deadline, Signals},
-    quotas,
+    quotas, reach,
     readiness::Readiness,
     retention, store,
 };
 use crate::{
     config::{self, ClientAuth, Config},
     control::{self, Control},
-    dispatch::{self, Dispatcher, HttpTransport},
-    domain::{DisableAfter, Guard},
+    dispatch::{self, Dispatcher},
+    domain::DisableAfter,
     grpc::{self, Shutdown, States, Tls, TlsFiles},
-    resolve,
     storage::{Engine, Health},
     telemetry,
 };
@@ -97,12 +96,9 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
         let address = listener.local_addr()?;
 
-        let guard = Guard::new(config.delivery.allow.clone());
-        let asked = resolve::Settings {
-            nameservers: config.delivery.nameservers.clone(),
-            ..Default::default()
-        };
-        let resolver = resolve::Resolver::new(guard, &asked)?;
+        let resolver = reach::resolver(&config.delivery)?;
+        let transport = Arc::new(reach::transport(&config.delivery, &resolver)?);
+
         let limits = crate::control::Limits {
             max_payload_bytes: config.limits.max_payload_size,
             max_batch_bytes: config.limits.max_batch_size,
@@ -118,8 +114,6 @@ impl Server {
             quotas::settings(&config.quotas),
         ));
         access::begin(config, &control).await?;
-
-        let transport = Arc::new(HttpTransport::new().context("cannot build the HTTP client")?);
         let dispatcher = dispatch::start(
             store.clone(),
             transport,

@@ -254,6 +254,9 @@ section! {
         /// Servers that resolve names. Those of the system (`/etc/resolv.conf`)
         /// if there are none.
         nameservers: Vec<SocketAddr> as List<Nameserver> = Vec::new(),
+        /// File of certificates in PEM that receivers' certificates may stand
+        /// on, beside those that the system trusts.
+        ca_file: Option<PathBuf> as Optional<Path> = None,
     }
 }
 

@@ -142,6 +142,7 @@ mod tests {
         disable_after = "5d"  # default
         allow = ""  # default
         nameservers = ""  # default
+        ca_file = ""  # default
 
         [shutdown]
         deadline = "8s"  # default

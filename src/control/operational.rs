@@ -295,5 +295,6 @@ fn error_kind(kind: ErrorKind) -> &'static str {
         ErrorKind::ResponseTooLarge => "RESPONSE_TOO_LARGE",
         ErrorKind::Protocol => "PROTOCOL",
         ErrorKind::Request => "REQUEST",
+        ErrorKind::Refused => "REFUSED",
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Attempt, AttemptId, Clock, Delivery, DeliveryId, Jitter, Next, Outcome, Phases, Random,
+        Attempt, AttemptId, Clock, Delivery, DeliveryId, Jitter, Next, Outcome, Random,
         SubscriptionId, Timestamp,
     },
     storage::{self, AttemptRecord, DueKey, Engine, Work},
@@ -135,10 +135,7 @@ impl Attempts {
             number,
             start_time,
             duration,
-            phases: Phases {
-                first_byte: received.first_byte,
-                ..Phases::default()
-            },
+            phases: received.phases,
             error_kind: outcome.error_kind(),
             error_message: received.error_message(),
             response_status: response.map(|response| response.status),

@@ -1,53 +1,46 @@
-//! The transport over real sockets, on reqwest. Every attempt is one request on
-//! the wire: no redirects, proxies, referer, decompression or hidden retries.
+//! The transport over real sockets. Every attempt is one request on the wire:
+//! nothing is followed, sent by way of a proxy, decompressed or sent twice.
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use rustls::pki_types::CertificateDer;
 
-use super::{Failure, Received, Request, Response, Transport, failure};
-use crate::domain::{Attempt, ErrorKind};
+use super::{
+    Failure, Received, Request, Response, Transport,
+    failure::{self, BODY, HEADERS},
+    net::{Connector, Lent, Message, Pool, Unanswered},
+};
+use crate::{
+    domain::{Attempt, ErrorKind},
+    resolve::Resolver,
+};
 
-/// Node, Apache and uvicorn close idle connections after 5 s; a request that
-/// crosses such a close is lost, so ours go first.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// As many as a subscription may have under way.
-const IDLE_PER_HOST: usize = 1_024;
-/// Bounds a connection that is opened for an attempt which found another one.
-const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+pub use super::net::BuildError;
 
-const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: u32 = 32 * 1024;
+/// Most lines and bytes of an answer's headers.
+pub(super) const MAX_HEADERS: u32 = 100;
+pub(super) const MAX_HEADER_BYTES: u32 = 32 * 1024;
 
-/// The client could not be built.
-#[derive(Debug, thiserror::Error)]
-#[error("HTTP client could not be built")]
-pub struct BuildError(#[from] reqwest::Error);
-
-/// Sends requests with one shared pool of connections.
-#[derive(Debug, Clone)]
+/// Sends requests over one pool of connections.
 pub struct HttpTransport {
-    client: reqwest::Client,
+    connector: Connector,
+    pool: Arc<Pool>,
 }
 
 impl HttpTransport {
-    /// Builds the client; once for a process.
-    pub fn new() -> Result<Self, BuildError> {
-        let never = reqwest::retry::never().max_retries_per_request(0);
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(never)
-            .no_proxy()
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .build()?;
-        Ok(Self { client })
+    /// A transport that dials what the resolver lets through, and trusts these
+    /// roots beside those of the system. Needs a runtime.
+    pub fn new(
+        resolver: Resolver,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            connector: Connector::new(resolver, roots)?,
+            pool: Pool::start(),
+        })
     }
 
     /// Leaves in `received` and `body` what came, even if it fails or is
@@ -56,39 +49,70 @@ impl HttpTransport {
         &self,
         request: Request,
         received: &mut Received,
-        body: &mut BytesMut,
+        body: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let began = Instant::now();
-        let https = request.url.scheme() == "https";
-        let mut post = reqwest::Request::new(Method::POST, request.url);
-        *post.headers_mut() = request.headers;
-        *post.body_mut() = Some(request.body.into());
-
-        let answer = self.client.execute(post).await;
-        let mut answer = answer.map_err(|error| failure::of(&error, https))?;
-        received.first_byte = Some(began.elapsed());
+        let (answer, lent) = self.send_once(request, received).await?;
+        received.phases.first_byte = Some(began.elapsed());
+        let (head, mut content) = answer.into_parts();
         let response = received.response.insert(Response {
-            status: answer.status().as_u16(),
-            peer: answer.remote_addr(),
+            status: head.status.as_u16(),
+            peer: Some(lent.peer()),
             ..Response::default()
         });
-        if is_too_large(answer.headers()) {
-            return Err(failure::too_large(failure::HEADERS));
+        if is_too_large(&head.headers) {
+            return Err(failure::too_large(HEADERS));
         }
-        response.headers = std::mem::take(answer.headers_mut());
+        response.headers = head.headers;
 
         let mut length = 0;
-        while let Some(chunk) = read(&mut answer, https).await? {
+        while let Some(frame) = content.frame().await {
+            let frame = frame.map_err(|error| failure::of(&error))?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
             length += chunk.len();
             let room = Attempt::MAX_KEPT_BODY - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             response.truncated = length > body.len();
             if length > Attempt::MAX_READ_BODY {
-                // Dropping the answer closes its connection.
-                return Err(failure::too_large(failure::BODY));
+                // Letting go of what was lent closes the connection.
+                return Err(failure::too_large(BODY));
             }
         }
+        lent.give_back();
         Ok(())
+    }
+
+    /// Sends the request over a connection that was kept, or else over a new
+    /// one. A kept one that closed before any of the request was written hands
+    /// it back; a request of which something was written is never sent again.
+    async fn send_once(
+        &self,
+        request: Request,
+        received: &mut Received,
+    ) -> Result<(http::Response<hyper::body::Incoming>, Lent), Failure> {
+        let mut message = Message::new(request)?;
+        loop {
+            let kept = self.pool.take(message.url());
+            let is_new = kept.is_none();
+            let mut lent = if let Some(lent) = kept {
+                lent
+            } else {
+                let phases = &mut received.phases;
+                let connection = self.connector.connect(message.url(), phases).await?;
+                self.pool.lend(message.url(), connection)
+            };
+            self.connector.check_peer(lent.peer())?;
+            match lent.send(message).await {
+                Ok(answer) => return Ok((answer, lent)),
+                Err(Unanswered::Unsent(unsent, _)) if !is_new => message = *unsent,
+                Err(Unanswered::Unsent(_, error) | Unanswered::Sent(error)) => {
+                    return Err(failure::of(&error));
+                }
+                Err(Unanswered::Unsendable(failure)) => return Err(failure),
+            }
+        }
     }
 }
 
@@ -97,11 +121,12 @@ impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Received {
         let timeout = request.timeout;
         let mut received = Received::default();
-        let mut body = BytesMut::new();
+        let mut body = Vec::new();
         let exchange = self.exchange(request, &mut received, &mut body);
         let done = tokio::time::timeout(timeout, exchange).await;
         if let Some(response) = &mut received.response {
-            response.body = body.freeze();
+            // It is kept for a while, so without room to grow.
+            response.body = body.into_boxed_slice().into();
         }
         received.failure = match done {
             Ok(Ok(())) => None,
@@ -115,17 +140,12 @@ impl Transport for HttpTransport {
     }
 }
 
-async fn read(answer: &mut reqwest::Response, https: bool) -> Result<Option<Bytes>, Failure> {
-    let chunk = answer.chunk().await;
-    chunk.map_err(|error| failure::of(&error, https))
-}
-
 fn is_too_large(headers: &HeaderMap) -> bool {
     let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         name.as_str().len() + value.len() + ": \r\n".len()
     };
     let bytes: usize = headers.iter().map(line).sum();
-    headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES as usize
+    headers.len() > MAX_HEADERS as usize || bytes > MAX_HEADER_BYTES as usize
 }
 
 #[cfg(test)]

@@ -1,29 +1,47 @@
-//! What an error of the HTTP client means, by the types in its chain of causes.
+//! What goes wrong on the way to an answer, by what it means.
 
 use std::{error::Error, io};
 
 use super::Failure;
-use crate::domain::ErrorKind;
+use crate::{
+    domain::{ErrorKind, Refused},
+    resolve,
+};
 
 /// Bounds of an answer, for people.
 pub(super) const HEADERS: &str = "32 KiB or 100 lines of headers";
 pub(super) const BODY: &str = "64 KiB of body";
 
-/// Classifies an error of a request to an `https` or an `http` URL.
-pub(super) fn of(error: &reqwest::Error, https: bool) -> Failure {
-    let kind = kind(error, https);
+/// Classifies an error of a connection that carries a request.
+pub(super) fn of(error: &hyper::Error) -> Failure {
+    let kind = kind(error);
     let cause = causes(error).last().map(ToString::to_string);
     let cause = cause.unwrap_or_default();
-    let message = match kind {
-        ErrorKind::Dns => format!("could not resolve the host name: {cause}"),
-        ErrorKind::Connect => format!("could not connect: {cause}"),
-        ErrorKind::Tls => format!("TLS failed: {cause}"),
-        ErrorKind::Protocol => format!("the answer is not valid HTTP: {cause}"),
-        ErrorKind::ResponseTooLarge => return too_large(HEADERS),
-        ErrorKind::Request => format!("could not build the request: {cause}"),
-        _ => format!("the connection broke before the answer was complete: {cause}"),
-    };
-    Failure { kind, message }
+    match kind {
+        ErrorKind::ResponseTooLarge => too_large(HEADERS),
+        kind => failed(kind, &cause),
+    }
+}
+
+/// The failure of opening a connection, or of shaking hands.
+pub(super) fn io(kind: ErrorKind, error: &io::Error) -> Failure {
+    failed(kind, &error.to_string())
+}
+
+/// The failure of a name that leads nowhere.
+pub(super) fn dns(error: &resolve::Error) -> Failure {
+    Failure {
+        kind: ErrorKind::Dns,
+        message: error.to_string(),
+    }
+}
+
+/// The failure of a URL that may not be called.
+pub(super) fn refused(refused: &Refused) -> Failure {
+    Failure {
+        kind: ErrorKind::Refused,
+        message: format!("deliveries may not go there: {refused}"),
+    }
 }
 
 /// The failure of an answer beyond the bounds, by what it has too much of.
@@ -34,44 +52,56 @@ pub(super) fn too_large(what: &str) -> Failure {
     }
 }
 
-fn kind(error: &reqwest::Error, https: bool) -> ErrorKind {
-    if error.is_builder() {
-        return ErrorKind::Request;
+fn failed(kind: ErrorKind, cause: &str) -> Failure {
+    let what = match kind {
+        ErrorKind::Connect => "could not connect",
+        ErrorKind::Tls => "TLS failed",
+        ErrorKind::Protocol => "the answer is not valid HTTP",
+        _ => "the connection broke before the answer was complete",
+    };
+    Failure {
+        kind,
+        message: format!("{what}: {cause}"),
     }
-    if error.is_dns() {
-        return ErrorKind::Dns;
+}
+
+fn kind(error: &hyper::Error) -> ErrorKind {
+    if error.is_parse_too_large() {
+        return ErrorKind::ResponseTooLarge;
+    }
+    if error.is_parse() {
+        return ErrorKind::Protocol;
+    }
+    // Alerts of TLS 1.3 come after the handshake.
+    if causes(error).any(<dyn Error>::is::<rustls::Error>) {
+        return ErrorKind::Tls;
+    }
+    if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
+        return kind_of_http2(error);
     }
     // They wrap one another; the innermost is what happened.
-    let io = causes(error).filter_map(<dyn Error>::downcast_ref::<io::Error>);
-    let io = io.last().map(io::Error::kind);
-    if error.is_connect() {
-        return match io {
-            // Opening a socket fails with none of these; the handshake does.
-            Some(
-                io::ErrorKind::InvalidData
-                | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe,
-            ) if https => ErrorKind::Tls,
-            _ => ErrorKind::Connect,
-        };
-    }
-    let hyper = causes(error).find_map(<dyn Error>::downcast_ref::<hyper::Error>);
-    match (hyper, io) {
-        (Some(hyper), _) if hyper.is_parse_too_large() => ErrorKind::ResponseTooLarge,
-        (Some(hyper), _) if hyper.is_parse() => ErrorKind::Protocol,
-        // Alerts of TLS 1.3 come after the handshake.
-        (_, Some(io::ErrorKind::InvalidData)) if https => ErrorKind::Tls,
+    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    match io.last().map(io::Error::kind) {
         // Broken chunks of a body.
-        (_, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) => ErrorKind::Protocol,
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => ErrorKind::Protocol,
         _ => ErrorKind::Reset,
     }
 }
 
-/// The causes of an error, outermost first. What an `io::Error` wraps is not
+/// What this side finds wrong is no HTTP; what the other side says is a reset.
+fn kind_of_http2(error: &h2::Error) -> ErrorKind {
+    if error.is_library() && !error.is_io() {
+        ErrorKind::Protocol
+    } else {
+        ErrorKind::Reset
+    }
+}
+
+/// The error and its causes, outermost first. What an `io::Error` wraps is not
 /// its source but stands in for it, so it is looked into.
-fn causes<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| {
+fn causes<'e>(error: &'e hyper::Error) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let first: &'e (dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |&cause| {
         let wrapped = cause
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

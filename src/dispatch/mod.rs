@@ -12,6 +12,7 @@ mod failure;
 mod fetch;
 mod heartbeat;
 mod lane;
+mod net;
 mod order;
 mod reads;
 mod request;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 
 use super::Request;
-use crate::domain::{Answer, ErrorKind, RetryAfter, Timestamp};
+use crate::domain::{Answer, ErrorKind, Phases, RetryAfter, Timestamp};
 
 /// Sends requests.
 #[async_trait]
@@ -28,8 +28,8 @@ pub struct Received {
     pub response: Option<Response>,
     /// Why there is no complete answer, if there is none.
     pub failure: Option<Failure>,
-    /// From the start to the head of the answer.
-    pub first_byte: Option<Duration>,
+    /// Where the time went until then.
+    pub phases: Phases,
 }
 
 /// An answer.

@@ -11,8 +11,8 @@ use super::{
 /// Header lines in order, names in lower case.
 pub type Headers = Vec<(String, String)>;
 
-/// Where an attempt's time went; a phase that did not happen, or is not
-/// measured, is `None`.
+/// Where an attempt's time went; a phase that did not happen, or did not end, is
+/// `None`. Over a kept connection there is only the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Phases {
     /// Name resolution.

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Protocol,
     /// The request could not be built.
     Request,
+    /// The URL leads to where deliveries may not go.
+    Refused,
 }
 
 /// The value of a `Retry-After` header (RFC 9110, section 10.2.3).

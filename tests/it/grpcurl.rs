@@ -41,6 +41,7 @@ async fn reflection_shows_every_service_and_describes_it() {
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",
+            "postrider.v1.ApiKeyService",
             "postrider.v1.DeliveryService",
             "postrider.v1.EventService",
             "postrider.v1.ReplayService",

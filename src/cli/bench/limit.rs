@@ -1,4 +1,4 @@
-//! The bare limit: signed POSTs by the client library that delivers, to the
+//! The bare limit: signed POSTs by a client library as others use it, to the
 //! receiver that is delivered to, with nothing stored and nothing decided.
 
 use std::{sync::Arc, time::Duration};
@@ -86,7 +86,7 @@ struct Posting {
     latency_nanos: Mutex<Histogram<u64>>,
 }
 
-/// The client as `dispatch` builds it, without the guard of addresses.
+/// A client that does as little as the one of `dispatch`.
 fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()

@@ -144,6 +144,7 @@ fn answer(attempt: &Attempt) -> String {
         ErrorKind::Reset => "cut off",
         ErrorKind::ResponseTooLarge => "too large",
         ErrorKind::Protocol => "not HTTP",
+        ErrorKind::Refused => "refused",
         _ => "no answer",
     }
     .to_owned()

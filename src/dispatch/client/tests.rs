@@ -1,14 +1,16 @@
 //! The transport against real sockets that misbehave in one way each.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
+use bytes::Bytes;
+
 use super::*;
-use crate::domain::ErrorKind;
+use crate::{domain::Guard, resolve::Settings};
 
 /// More than a test should take that waits for no timeout.
 const SOON: Duration = Duration::from_secs(10);
@@ -61,8 +63,15 @@ fn request(url: &str, timeout: Duration) -> Request {
     }
 }
 
+/// A transport that calls this machine.
+fn transport() -> HttpTransport {
+    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let resolver = Resolver::new(guard, &Settings::default()).unwrap();
+    HttpTransport::new(resolver, Vec::new()).unwrap()
+}
+
 async fn send(request: Request) -> Received {
-    HttpTransport::new().unwrap().send(request).await
+    transport().send(request).await
 }
 
 async fn post(address: SocketAddr) -> Received {
@@ -81,7 +90,7 @@ async fn an_answer_is_read_whole() {
     .await;
     let received = post(address).await;
     assert_eq!(received.failure, None);
-    assert!(received.first_byte.is_some());
+    assert!(received.phases.first_byte.is_some());
     let response = received.response.unwrap();
     let headers = crate::dispatch::request::logged(&response.headers);
     assert_eq!(response.status, 410);
@@ -123,7 +132,7 @@ async fn connections_are_reused() {
         Ok(())
     })
     .await;
-    let transport = HttpTransport::new().unwrap();
+    let transport = transport();
     let url = format!("http://{address}/");
     let first = transport.send(request(&url, SOON)).await;
     assert_eq!(&first.response.unwrap().body[..], b"0");

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Each way to fail, here and there.
-pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 11] = [
+pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 12] = [
     (ErrorKind::Status, proto::ErrorKind::Status),
     (ErrorKind::Redirect, proto::ErrorKind::Redirect),
     (ErrorKind::Gone, proto::ErrorKind::Gone),
@@ -22,6 +22,7 @@ pub(super) const ERROR_KINDS: [(ErrorKind, proto::ErrorKind); 11] = [
     ),
     (ErrorKind::Protocol, proto::ErrorKind::Protocol),
     (ErrorKind::Request, proto::ErrorKind::Request),
+    (ErrorKind::Refused, proto::ErrorKind::Refused),
 ];
 
 /// The delivery as a message.
@@ -136,13 +137,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_is_shown() {
-        for number in 1..=11 {
+        for number in 1..=12 {
             let shown = proto::ErrorKind::try_from(number).unwrap();
             assert!(
                 ERROR_KINDS.iter().any(|(_, kind)| *kind == shown),
                 "{shown:?}"
             );
         }
-        assert!(proto::ErrorKind::try_from(12).is_err());
+        assert!(proto::ErrorKind::try_from(13).is_err());
     }
 }

@@ -82,6 +82,7 @@ code!(
     ResponseTooLarge = 9,
     Protocol = 10,
     Request = 11,
+    Refused = 12,
 );
 
 code!(

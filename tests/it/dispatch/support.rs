@@ -18,9 +18,10 @@ use postrider::{
     dispatch::{Dispatcher, HttpTransport, Settings, start},
     domain::{
         Attributes, Clock, Delivery, DeliveryId, DeliveryState, Event, EventId, EventPatterns,
-        LiveSecrets, Payload, Random, RetryPolicy, Schedule, Secret, State, StateCode,
+        Guard, LiveSecrets, Payload, Random, RetryPolicy, Schedule, Secret, State, StateCode,
         Subscription, SubscriptionId, SubscriptionSpec, TenantId, Timestamp, Trigger,
     },
+    resolve::{self, Resolver},
     storage::{AcceptEvents, Engine, Routed, embedded},
 };
 use tokio::{net::TcpListener, sync::mpsc};
@@ -66,6 +67,13 @@ pub(super) struct House {
     random: Arc<TestRandom>,
 }
 
+/// What calls this machine.
+fn transport() -> HttpTransport {
+    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let resolver = Resolver::new(guard, &resolve::Settings::default()).unwrap();
+    HttpTransport::new(resolver, Vec::new()).unwrap()
+}
+
 impl House {
     pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -85,7 +93,7 @@ impl House {
     pub(super) fn dispatch_by(&self, clock: Arc<dyn Clock>) -> Dispatcher {
         start(
             Arc::clone(&self.store),
-            Arc::new(HttpTransport::new().unwrap()),
+            Arc::new(transport()),
             clock,
             self.random.clone(),
             Settings::default(),

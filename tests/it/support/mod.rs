@@ -7,6 +7,7 @@ mod outsider;
 pub mod process;
 pub mod receiver;
 mod sound;
+pub mod tls;
 
 use std::{future::Future, time::Duration};
 

@@ -69,7 +69,7 @@ pub(super) struct Delivery {
     pub(super) latency: Latency,
 }
 
-/// What the same client library can do without a server.
+/// What a client library can do without a server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limit {
     pub(super) per_second: f64,

@@ -61,7 +61,7 @@ async fn a_newer_or_altered_schema_is_refused_with_a_sentence() {
         refused,
         OpenError::Newer {
             found: 99,
-            known: 5,
+            known: 6,
             ..
         }
     ));

@@ -1,0 +1,34 @@
+//! Dials one of several addresses.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{net::TcpStream, time::timeout};
+
+/// How long an address has for itself, until the next one is tried beside it
+/// (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Most addresses of a name that are tried.
+const MAX_TRIED: usize = 16;
+
+/// Connects to the first address that answers; they are tried in order, the
+/// next one as soon as one fails or takes long. The error is the last one.
+pub(super) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut left = addresses.iter().take(MAX_TRIED);
+    let mut dialling = FuturesUnordered::new();
+    let mut failed = io::Error::other("there is no address");
+    loop {
+        if let Some(address) = left.next() {
+            dialling.push(TcpStream::connect(*address));
+        }
+        match timeout(HEAD_START, dialling.next()).await {
+            Ok(Some(Ok(stream))) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Some(Err(error))) => failed = error,
+            Ok(None) => return Err(failed),
+            Err(_) => {}
+        }
+    }
+}
