@@ -16,7 +16,7 @@ use std::{
 use postrider::{
     bootstrap::{SystemClock, SystemRandom},
     control::{AccessSettings, Control, Limits, QuotaSettings},
-    domain::{ApiKeySpec, Guard, Holder, KeyHasher, RootKey, Scope, Scopes, TenantId},
+    domain::{ApiKeySpec, Guard, Holder, KeyHasher, RootKey, RootKeys, Scope, Scopes, TenantId},
     resolve::{self, Resolver},
     storage::embedded::{Disk, Threads, open_in_memory},
 };
@@ -28,7 +28,10 @@ async fn main() {
     let store = open_in_memory(&Disk::default(), Threads::Own, Arc::new(SystemClock)).await;
     let access = AccessSettings {
         keys_needed: true,
-        hasher: KeyHasher::new(&RootKey::generate([7; 32])),
+        hasher: KeyHasher::new(&RootKeys {
+            newest: RootKey::generate([7; 32]),
+            older: Vec::new(),
+        }),
         admin: None,
     };
     let control = Control::new(

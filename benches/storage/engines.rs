@@ -3,6 +3,7 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
+use postrider::domain::{Keyring, RootKey};
 use postrider::storage::{
     Engine,
     embedded::{self, Adapter, Disk, Settings, Threads},
@@ -68,6 +69,7 @@ impl Contender {
                     adapter,
                     dir: dir.to_owned(),
                     cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+                    keyring: keyring(),
                 };
                 embedded::open(settings, clock).await
             }
@@ -85,7 +87,7 @@ async fn measure_postgres(complete: bool) -> Run {
     let cluster = Cluster::start(Fsync::On);
     let (url, text_url) = cluster.database().await;
     let clock = Arc::new(MonotonicClock::default());
-    let engine = postgres::open(postgres::Settings::new(url), clock.clone()).await;
+    let engine = postgres::open(postgres::Settings::new(url, keyring()), clock.clone()).await;
     let engine = engine.unwrap();
     let load = load::put_on(&engine, &clock, complete).await;
     engine.close().await;
@@ -109,4 +111,8 @@ fn size(dir: &Path) -> io::Result<f64> {
         };
     }
     Ok(size)
+}
+
+fn keyring() -> Keyring {
+    Keyring::new(&RootKey::generate([7; 32]), &[])
 }

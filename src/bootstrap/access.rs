@@ -12,10 +12,11 @@ use anyhow::{Context, Result, bail};
 
 use super::{SystemClock, SystemRandom};
 use crate::{
-    config::{AuthMode, Config, EngineName},
+    config::{AuthMode, Config, EngineName, Secrets},
     control::{AccessSettings, Control},
     domain::{
-        ApiKeyId, ApiKeySpec, Clock, Holder, Invalid, KeyHasher, KeyText, Random, RootKey, Scopes,
+        ApiKeyId, ApiKeySpec, Clock, Holder, Invalid, KeyHasher, KeyText, Keyring, Random, RootKey,
+        RootKeys, Scopes,
     },
 };
 
@@ -23,47 +24,54 @@ use crate::{
 const ADMIN_KEY: &str = "admin.key";
 const ROOT_KEY: &str = "secrets.key";
 
+const NO_KEY: &str = "storage.engine is \"postgres\", which needs secrets.key, the same for every \
+    process that shares the database; `openssl rand -base64 32` makes one, and \
+    POSTRIDER_SECRETS_KEY sets it";
+
 /// The keys that are configured.
 pub(super) struct Configured {
-    root: Option<RootKey>,
+    root: RootKeys,
     admin: Option<KeyText>,
 }
 
-/// Reads the keys that are configured. A database has to have one for its
-/// secrets.
+/// Reads the keys that are configured. Makes the key of an embedded store that
+/// has none; a database has to have one.
 pub(super) fn configured(config: &Config) -> Result<Configured> {
-    let (auth, secrets) = (&config.auth, &config.secrets);
-    let root = match &secrets.key_file {
-        Some(path) => Some(read(path).context("secrets.key_file")?),
-        None => secrets.key.clone(),
-    };
+    let auth = &config.auth;
     let admin = match &auth.admin_key_file {
         Some(path) => Some(read(path).context("auth.admin_key_file")?),
         None => auth.admin_key.clone(),
     };
-    if root.is_none() && beside(config).is_none() {
-        bail!(
-            "storage.engine is \"postgres\", which needs secrets.key, the same for every process \
-             that shares the database; `openssl rand -base64 32` makes one, and \
-             POSTRIDER_SECRETS_KEY sets it"
-        );
-    }
+    let root = match (root_keys(&config.secrets)?, beside(config)) {
+        (Some(root), _) => root,
+        (None, Some(dir)) => root_of(dir)?,
+        (None, None) => bail!(NO_KEY),
+    };
     Ok(Configured { root, admin })
 }
 
-/// How callers are known to the store that was opened. Makes the key of an
-/// embedded one that has none.
-pub(super) fn settings(config: &Config, configured: Configured) -> Result<AccessSettings> {
-    let root = match (configured.root, beside(config)) {
-        (Some(root), _) => root,
-        (None, Some(dir)) => root_of(dir)?,
-        (None, None) => bail!("secrets.key is missing"),
-    };
-    Ok(AccessSettings {
+/// The root keys that are configured, if some are.
+pub(super) fn root_keys(secrets: &Secrets) -> Result<Option<RootKeys>> {
+    match &secrets.key_file {
+        Some(path) => read(path).map(Some).context("secrets.key_file"),
+        None => Ok(secrets.key.clone()),
+    }
+}
+
+impl Configured {
+    /// What secrets are sealed by.
+    pub(super) fn keyring(&self) -> Keyring {
+        Keyring::new(&self.root.newest, &self.root.older)
+    }
+}
+
+/// How callers are known to the store that was opened.
+pub(super) fn settings(config: &Config, configured: Configured) -> AccessSettings {
+    AccessSettings {
         keys_needed: config.auth.mode == AuthMode::Keys,
-        hasher: KeyHasher::new(&root),
+        hasher: KeyHasher::new(&configured.root),
         admin: configured.admin,
-    })
+    }
 }
 
 /// Sees to it that somebody can call: a store gets a first key for all tenants,
@@ -125,20 +133,39 @@ fn beside(config: &Config) -> Option<&Path> {
     }
 }
 
-fn root_of(dir: &Path) -> Result<RootKey> {
-    let path = dir.join(ROOT_KEY);
-    if path.exists() {
-        return read(&path);
+/// The root keys in the directory of an embedded store, which are made if it has
+/// none.
+fn root_of(dir: &Path) -> Result<RootKeys> {
+    if let Some(kept) = kept_in(dir)? {
+        return Ok(kept);
     }
     let mut bytes = [0; 32];
     SystemRandom.fill(&mut bytes);
-    let root = RootKey::generate(bytes);
-    write(&path, &root.expose()).with_context(|| format!("cannot write {}", path.display()))?;
+    let made = RootKeys {
+        newest: RootKey::generate(bytes),
+        older: Vec::new(),
+    };
+    keep_in(dir, &made)?;
     tracing::info!(
-        path = %path.display(),
+        path = %dir.join(ROOT_KEY).display(),
         "made a key for the secrets of the store: keep the file with it"
     );
-    Ok(root)
+    Ok(made)
+}
+
+/// The root keys in the directory of an embedded store, if it has some.
+pub(super) fn kept_in(dir: &Path) -> Result<Option<RootKeys>> {
+    let path = dir.join(ROOT_KEY);
+    path.exists().then(|| read(&path)).transpose()
+}
+
+/// Keeps root keys in the directory of an embedded store.
+pub(super) fn keep_in(dir: &Path, keys: &RootKeys) -> Result<()> {
+    let path = dir.join(ROOT_KEY);
+    let cannot_write = || format!("cannot write {}", path.display());
+    let lines: Vec<_> = keys.all().map(RootKey::expose).collect();
+    fs::create_dir_all(dir).with_context(cannot_write)?;
+    write(&path, &lines.join("\n")).with_context(cannot_write)
 }
 
 /// The key in a file.

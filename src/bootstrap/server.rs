@@ -90,7 +90,7 @@ impl Server {
             draining: draining.clone(),
         };
         let health = HealthPort::open(config.server.health_listen, states.clone()).await?;
-        let (store, place) = store::open(&config.storage, clock.clone()).await?;
+        let (store, place) = store::open(&config.storage, keys.keyring(), clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -110,7 +110,7 @@ impl Server {
             random.clone(),
             resolver,
             limits,
-            access::settings(config, keys)?,
+            access::settings(config, keys),
             quotas::settings(&config.quotas),
         ));
         access::begin(config, &control).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     config::{EngineName, Storage},
-    domain::Clock,
+    domain::{Clock, Keyring},
     storage::{
         Engine,
         embedded::{self, Adapter},
@@ -17,17 +17,19 @@ use crate::{
 /// Opens the store; says also where it is, without a password.
 pub(super) async fn open(
     config: &Storage,
+    keyring: Keyring,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<dyn Engine>, String)> {
     let adapter = match config.engine {
         EngineName::Sled => Adapter::Sled,
         EngineName::Fjall => Adapter::Fjall,
-        EngineName::Postgres => return open_database(config, clock).await,
+        EngineName::Postgres => return open_database(config, keyring, clock).await,
     };
     let settings = embedded::Settings {
         adapter,
         dir: config.data_dir.clone(),
         cache_bytes: config.cache_size,
+        keyring,
     };
     let store = embedded::open(settings, clock).await?;
     Ok((store, config.data_dir.display().to_string()))
@@ -35,6 +37,7 @@ pub(super) async fn open(
 
 async fn open_database(
     config: &Storage,
+    keyring: Keyring,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<dyn Engine>, String)> {
     let url = database(config)?;
@@ -42,7 +45,7 @@ async fn open_database(
     let settings = postgres::Settings {
         connections: config.connections,
         lease: config.lease,
-        ..postgres::Settings::new(url)
+        ..postgres::Settings::new(url, keyring)
     };
     Ok((postgres::open(settings, clock).await?, place))
 }

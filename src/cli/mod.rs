@@ -15,6 +15,7 @@ mod figure;
 mod interrupt;
 mod latency;
 mod migrate;
+mod secrets;
 mod serve;
 mod stamp;
 
@@ -23,6 +24,7 @@ use clap::{Parser, Subcommand};
 pub use admin_key::AdminKeyArgs;
 pub use config::ConfigArgs;
 pub use migrate::{MigrateArgs, exit_code};
+pub use secrets::SecretsArgs;
 pub use serve::ServeArgs;
 
 use crate::bootstrap;
@@ -51,6 +53,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Copies, checks and counts stores that no server has open.
     Storage(storage::StorageArgs),
+    /// Seals the secrets of a store under another key.
+    Secrets(SecretsArgs),
     /// Measures a server against the bare limit of the machine.
     Bench(bench::Args),
     /// Receives deliveries, verifies and counts them, until its input closes.
@@ -68,6 +72,7 @@ impl Cli {
             Command::Config(args) => args.run(),
             Command::Demo(args) => demo::run(args).await,
             Command::Storage(args) => storage::run(args).await,
+            Command::Secrets(args) => args.run().await,
             Command::Bench(args) => bench::run(args).await,
             Command::Receiver(args) => receiver::run(args).await,
         }

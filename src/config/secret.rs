@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use super::format::{Format, quoted};
-use crate::domain::{KeyText, RootKey};
+use crate::domain::{KeyText, RootKeys};
 
 /// What stands for a password that is not shown.
 const HIDDEN: &str = "***";
@@ -92,8 +92,9 @@ impl Secret for KeyText {
     const WHAT: &str = "a key that `postrider admin-key` printed";
 }
 
-impl Secret for RootKey {
-    const WHAT: &str = "the base64 of 32 random bytes, as `openssl rand -base64 32` prints it";
+impl Secret for RootKeys {
+    const WHAT: &str = "the base64 of 32 random bytes, as `openssl rand -base64 32` prints it, \
+                        and older ones after it";
 }
 
 impl<T: Secret> Format for Hidden<T> {
@@ -120,14 +121,15 @@ impl<T: Secret> Format for Hidden<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::RootKey;
 
     #[test]
     fn a_key_is_not_shown() {
         let key = RootKey::generate([7; 32]);
-        let read = Hidden::<RootKey>::parse(&key.expose()).unwrap();
+        let read = Hidden::<RootKeys>::parse(&key.expose()).unwrap();
         assert_eq!(Hidden::write(&read), "\"***\"");
-        assert_eq!(read, Some(key));
-        assert_eq!(Hidden::<RootKey>::parse(""), Some(None));
+        assert_eq!(read.map(|keys| keys.newest), Some(key));
+        assert_eq!(Hidden::<RootKeys>::parse(""), Some(None));
         assert_eq!(Hidden::<KeyText>::parse("pr_no_key"), None);
     }
 

@@ -17,7 +17,7 @@ use super::{
     tenants::{ByTenant, OfTenants},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::{Exception, KeyText, RateLimit, RootKey};
+use crate::domain::{Exception, KeyText, RateLimit, RootKeys};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,13 +148,15 @@ section! {
     /// What secrets are kept by. Whoever has this and a copy of the store has what
     /// is in it.
     struct Secrets in "secrets" {
-        /// The key by which API keys are hashed; the same in every process that
-        /// serves the store. With another one, no API key is known any more. Better
-        /// set by the environment, or in a file. Without it, an embedded store gets
-        /// one in the file `secrets.key` of its directory, and PostgreSQL is not
-        /// served.
-        key: Option<RootKey> as Hidden<RootKey> = None,
-        /// A file that holds that key.
+        /// The key by which subscription secrets are sealed and API keys are hashed;
+        /// the same in every process that serves the store. Older keys may follow it,
+        /// separated by commas or white space: they are good for what was sealed and
+        /// hashed by them. Without a key, a store is not served, nor is an API key
+        /// known that was made under it. Better set by the environment, or in a file.
+        /// If there is none, an embedded store gets one in the file `secrets.key` of
+        /// its directory, and PostgreSQL is not served.
+        key: Option<RootKeys> as Hidden<RootKeys> = None,
+        /// A file that holds that key, and older ones.
         key_file: Option<PathBuf> as Optional<Path> = None,
     }
 }

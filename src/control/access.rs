@@ -98,7 +98,7 @@ impl Access {
             return Ok(Identity::anybody());
         }
         let key = self.find(text.id()).await?;
-        let key = key.filter(|key| key.hash == hash);
+        let key = key.filter(|key| self.hasher.made(key.hash, &text));
         let key = key.ok_or(NotAuthenticated::Unknown)?;
         self.check(&key)?;
         Ok(Identity {

@@ -126,6 +126,7 @@ impl From<storage::Error> for Error {
             storage::Error::Full => Self::DiskFull,
             storage::Error::Closed(_) | storage::Error::Unavailable(_) => Self::Unavailable,
             error @ (storage::Error::Corrupt(_)
+            | storage::Error::Sealed(_)
             | storage::Error::Engine(_)
             | storage::Error::LeaseLost) => Self::Internal(Box::new(error)),
         }

@@ -8,11 +8,11 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{ApiKeyId, Invalid, RootKey, base32};
+use super::{ApiKeyId, Invalid, RootKey, RootKeys, base32};
 
 const PREFIX: &str = "pr_";
 const SECRET: usize = 2 * base32::LENGTH;
@@ -32,9 +32,10 @@ pub struct KeyText {
 #[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 
-/// Makes hashes of API keys.
+/// Makes hashes of API keys: by the newest root key, and knows those that were
+/// made by older ones.
 #[derive(Clone)]
-pub struct KeyHasher(Hmac<Sha256>);
+pub struct KeyHasher(Arc<[Hmac<Sha256>]>);
 
 impl KeyText {
     /// A new key of 32 random bytes.
@@ -108,15 +109,30 @@ impl fmt::Debug for KeyText {
 }
 
 impl KeyHasher {
-    /// Hashes by a key that comes from this one.
-    pub fn new(root: &RootKey) -> Self {
-        Self(root.derive("postrider API keys, 1"))
+    /// Hashes by keys that come from these.
+    pub fn new(roots: &RootKeys) -> Self {
+        let mac = |root: &RootKey| {
+            let key = root.derive("postrider API keys, 1");
+            Hmac::new_from_slice(&*key).expect("HMAC takes keys of any length")
+        };
+        Self(roots.all().map(mac).collect())
     }
 
     /// What is kept of a key.
     pub fn hash(&self, key: &KeyText) -> KeyHash {
-        let mac = self.0.clone().chain_update(key.text.as_bytes());
-        KeyHash(mac.finalize().into_bytes().into())
+        let newest = self.hashes(key).next();
+        newest.expect("there is a newest root key")
+    }
+
+    /// Whether this was kept of the key.
+    pub fn made(&self, hash: KeyHash, key: &KeyText) -> bool {
+        self.hashes(key).any(|made| made == hash)
+    }
+
+    fn hashes(&self, key: &KeyText) -> impl Iterator<Item = KeyHash> {
+        let hash = |mac: &Hmac<Sha256>| mac.clone().chain_update(key.text.as_bytes());
+        let macs = self.0.iter().map(hash);
+        macs.map(|mac| KeyHash(mac.finalize().into_bytes().into()))
     }
 }
 
@@ -168,7 +184,17 @@ mod tests {
 
     #[test]
     fn a_hash_is_of_the_key_and_of_what_it_is_hashed_by() {
-        let hasher = |n| KeyHasher::new(&RootKey::generate([n; 32]));
+        let root = |n| RootKey::generate([n; 32]);
+        let rotated = |newest, older: &[u8]| {
+            KeyHasher::new(&RootKeys {
+                newest: root(newest),
+                older: older.iter().map(|n| root(*n)).collect(),
+            })
+        };
+        let hasher = |n| rotated(n, &[]);
+        let hash = hasher(1).hash(&key([7; 32]));
+        assert!(rotated(2, &[1]).made(hash, &key([7; 32])));
+        assert!(!rotated(2, &[3]).made(hash, &key([7; 32])));
         assert_eq!(hasher(1).hash(&key([7; 32])), hasher(1).hash(&key([7; 32])));
         assert_ne!(hasher(1).hash(&key([7; 32])), hasher(2).hash(&key([7; 32])));
         assert_ne!(hasher(1).hash(&key([7; 32])), hasher(1).hash(&key([8; 32])));

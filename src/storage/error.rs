@@ -1,6 +1,8 @@
 //! What can go wrong in a store, by what the caller can do about it.
 
-use crate::domain::{ApiKeyId, DeliveryId, EventId, NotChangeable, ReplayId, SubscriptionId};
+use crate::domain::{
+    ApiKeyId, DeliveryId, EventId, NotChangeable, ReplayId, SealId, SubscriptionId,
+};
 
 /// Result of a storage call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -61,6 +63,12 @@ pub enum Error {
     /// Stored bytes make no sense.
     #[error("store is corrupt: {0}")]
     Corrupt(String),
+    /// Secrets were sealed under a key that this process does not have.
+    #[error(
+        "secrets are sealed under the key {0}, which is not one of those in secrets.key; add it \
+         after the newest"
+    )]
+    Sealed(SealId),
     /// The engine failed.
     #[error("storage engine failed")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),

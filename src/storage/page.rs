@@ -81,6 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::damaged::damaged_text;
 
     proptest! {
         #[test]
@@ -89,6 +90,15 @@ mod tests {
             prop_assert_eq!(Token::open(&scope, &token), Ok(cursor));
             if other != scope {
                 prop_assert_eq!(Token::open(&other, &token), Err(BadToken));
+            }
+        }
+
+        #[test]
+        fn whatever_became_of_a_token_is_refused(
+            token in damaged_text(&[&Token::seal(&"list", b"cursor"), &Token::seal(&"list", b"")])
+        ) {
+            if let Ok(cursor) = Token::open(&"list", &token) {
+                prop_assert_eq!(Token::seal(&"list", &cursor), token);
             }
         }
 

@@ -8,9 +8,13 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use tracing::field::display;
+use tracing::{Level, Metadata, field::display};
 use tracing_subscriber::{
-    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Log, LogFormat};
@@ -18,6 +22,9 @@ use crate::config::{Log, LogFormat};
 /// Logs an error for each certificate that does not verify. Those are receivers'
 /// and stand in the log of attempts, so they must not fill ours.
 const CERTIFICATES: &str = "rustls_platform_verifier";
+
+/// Below `info`, these log the rows that they write.
+const TELL_ROWS: [&str; 2] = ["sled", "tokio_postgres"];
 
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +47,9 @@ pub fn start(log: &Log) -> Result<(), Error> {
         LogFormat::Json => true,
     };
     let lines = fmt::layer().with_writer(stderr);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(tells_no_rows));
     if json {
         let lines = lines.json().flatten_event(true).with_span_list(false);
         registry.with(lines).try_init()?;
@@ -49,6 +58,13 @@ pub fn start(log: &Log) -> Result<(), Error> {
     }
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Whether a line is one that holds no payloads and secrets, whatever level was
+/// asked for.
+fn tells_no_rows(line: &Metadata<'_>) -> bool {
+    let origin = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= Level::INFO || !TELL_ROWS.contains(&origin)
 }
 
 /// The filter of a level, which shows what receivers' certificates lack only to

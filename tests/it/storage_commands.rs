@@ -2,6 +2,7 @@
 //! filled, and that one serves afterwards.
 
 mod damage;
+mod rewrap;
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ use tokio::{
 
 use crate::support::{
     Cluster, Process, Receiver, Reply,
-    process::{binary, subscription},
+    process::{ROOT_KEY, binary, subscription},
     within,
 };
 
@@ -88,6 +89,7 @@ fn storage(arguments: &[&str]) -> Command {
     command
         .arg("storage")
         .args(arguments)
+        .env("POSTRIDER_SECRETS_KEY", ROOT_KEY)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

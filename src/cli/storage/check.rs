@@ -10,13 +10,14 @@ use anyhow::bail;
 use crate::{
     bootstrap::offline::{self, Checked, Finding, StoreUrl},
     cli::figure::count,
+    config::Secrets,
 };
 
 /// Most findings that are printed; the rest are counted.
 const PRINTED: u64 = 100;
 
 /// Checks a store and fails if there is anything to find.
-pub(super) async fn check(url: &StoreUrl) -> anyhow::Result<()> {
+pub(super) async fn check(url: &StoreUrl, secrets: &Secrets) -> anyhow::Result<()> {
     keep_databases_quiet();
     let mut printed = 0;
     let print = move |finding: Finding| {
@@ -26,7 +27,7 @@ pub(super) async fn check(url: &StoreUrl) -> anyhow::Result<()> {
             let _ = writeln!(io::stdout(), "{}: {}", finding.place, finding.what);
         }
     };
-    let checked = offline::check_store(url, Box::new(print)).await?;
+    let checked = offline::check_store(url, secrets, Box::new(print)).await?;
     if checked.findings > PRINTED {
         let more = count(checked.findings - PRINTED);
         writeln!(io::stdout(), "... and {more} more")?;

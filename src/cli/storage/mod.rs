@@ -16,7 +16,7 @@ use self::progress::Bar;
 use super::figure::count;
 use crate::{
     bootstrap::offline::{self, StoreUrl, Totals},
-    config,
+    config::{self, Secrets},
 };
 
 /// Arguments of `postrider storage`.
@@ -61,7 +61,7 @@ enum StorageCommand {
 
 /// Which store is meant.
 #[derive(Debug, Args)]
-struct StoreArgs {
+pub(super) struct StoreArgs {
     /// The store: sled:PATH, fjall:PATH or postgres://...; the configured one if
     /// not given.
     #[arg(value_name = "URL")]
@@ -73,12 +73,13 @@ struct StoreArgs {
 }
 
 impl StoreArgs {
-    fn url(self) -> anyhow::Result<StoreUrl> {
-        if let Some(url) = self.url {
-            return parse("URL", &url);
-        }
-        let loaded = config::load(self.config, &[])?;
-        StoreUrl::configured(&loaded.config.storage).context("storage.url")
+    pub(super) fn resolve(self) -> anyhow::Result<(StoreUrl, Secrets)> {
+        let config = config::load(self.config, &[])?.config;
+        let url = match self.url {
+            Some(url) => parse("URL", &url)?,
+            None => StoreUrl::configured(&config.storage).context("storage.url")?,
+        };
+        Ok((url, config.secrets))
     }
 }
 
@@ -86,10 +87,17 @@ impl StoreArgs {
 pub async fn run(args: StorageArgs) -> anyhow::Result<()> {
     match args.command {
         StorageCommand::Copy { from, to } => {
-            copy(&parse("--from", &from)?, &parse("--to", &to)?).await
+            let secrets = config::load(None, &[])?.config.secrets;
+            copy(&parse("--from", &from)?, &parse("--to", &to)?, &secrets).await
         }
-        StorageCommand::Check { store } => check::check(&store.url()?).await,
-        StorageCommand::Stats { store, json } => stats(&store.url()?, json).await,
+        StorageCommand::Check { store } => {
+            let (url, secrets) = store.resolve()?;
+            check::check(&url, &secrets).await
+        }
+        StorageCommand::Stats { store, json } => {
+            let (url, secrets) = store.resolve()?;
+            stats(&url, &secrets, json).await
+        }
     }
 }
 
@@ -99,9 +107,9 @@ fn parse(argument: &'static str, url: &str) -> anyhow::Result<StoreUrl> {
     url.parse().context(argument)
 }
 
-async fn copy(from: &StoreUrl, to: &StoreUrl) -> anyhow::Result<()> {
+async fn copy(from: &StoreUrl, to: &StoreUrl, secrets: &Secrets) -> anyhow::Result<()> {
     let mut bar = Bar::start();
-    let copied = offline::copy_store(from, to, &mut |progress| bar.show(progress)).await;
+    let copied = offline::copy_store(from, to, secrets, &mut |progress| bar.show(progress)).await;
     drop(bar);
     print(&format!("copied {from} to {to}: {}\n", listed(&copied?)))
 }
@@ -119,8 +127,8 @@ fn listed(totals: &Totals) -> String {
     )
 }
 
-async fn stats(url: &StoreUrl, json: bool) -> anyhow::Result<()> {
-    let counts = offline::count_store(url).await?;
+async fn stats(url: &StoreUrl, secrets: &Secrets, json: bool) -> anyhow::Result<()> {
+    let counts = offline::count_store(url, secrets).await?;
     if json {
         print(&format!("{}\n", table::to_json(url, &counts)))
     } else {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::domain::damaged::damaged_text;
 
 const LISTEN: Flag = Flag {
     name: "--listen",
@@ -190,4 +193,26 @@ fn a_url_that_is_none_is_not_shown_either() {
     insta::assert_snapshot!(problems("", &[url], &[]), @r#"
     configuration: environment POSTRIDER_STORAGE_URL: storage.url must be empty, or a URL such as "postgres://user:password@host:5432/database"
     "#);
+}
+
+const FILE: &str = "[server]\nlisten = '127.0.0.1:1'\nmax_concurrent_streams = 1_0\n\
+    [storage]\nengine = \"fjall\"\ncache_size = '1GiB'\ntenant_retention = 'a=7d,b=8d'\n\
+    [delivery]\ndisable_after = '36h'\n[log]\nlevel = 'postrider=debug,warn'\n";
+
+proptest! {
+    #[test]
+    fn whatever_is_configured_is_taken_or_told_by_place(
+        text in damaged_text(&[FILE]),
+        value in damaged_text(&["127.0.0.1:1", "10s", "64MiB", "a=7d,b=8d", "true"]),
+    ) {
+        let names = ["SERVER_LISTEN", "STORAGE_CACHE_SIZE", "STORAGE_TENANT_RETENTION",
+            "DELIVERY_DISABLE_AFTER", "LOG_LEVEL"];
+        let environment = names.map(|name| variable(&format!("POSTRIDER_{name}"), &value));
+        if let Err(error) = resolve(Some(&file(&text)), &environment, &[]) {
+            prop_assert!(!error.0.is_empty());
+            for problem in error.0 {
+                prop_assert!(problem.contains(": "), "{}", problem);
+            }
+        }
+    }
 }

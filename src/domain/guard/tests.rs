@@ -6,6 +6,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::{EndpointUrl, damaged::damaged_text};
+
+const URLS: [&str; 10] = [
+    "https://client.example:8443/hooks?a=b",
+    "http://93.184.215.14/hook",
+    "http://127.0.0.1:80/",
+    "http://0x7f.1/",
+    "http://2130706433/",
+    "http://0177.0.0.01/",
+    "http://[2606:4700:4700::1111]:443/",
+    "http://[::ffff:10.0.0.1]/",
+    "https://a.b@169.254.169.254#c",
+    "https://m\u{fc}nchen.de./hook",
+];
 
 /// First and last address of everything public in IPv4, written from the gaps
 /// between the special blocks rather than from the blocks.
@@ -176,6 +190,25 @@ proptest! {
         check_v6(&ranges, bits >> shift);
         check_v6(&ranges, ranges[place].0 | (bits >> 16));
         check_v6(&ranges, ranges[place].1.wrapping_add_signed(offset));
+    }
+
+    /// Names that only look like addresses are resolved, and judged by that.
+    #[test]
+    fn whatever_url_is_taken_leads_to_a_name_or_a_public_address(text in damaged_text(&URLS)) {
+        let Ok(url) = text.parse::<EndpointUrl>() else {
+            return Ok(());
+        };
+        prop_assert_eq!(EndpointUrl::from_canonical(url.as_str()), Some(url.clone()));
+        match Guard::default().judge_url(url.as_url()) {
+            Ok(Target::Address(address)) => match address.ip() {
+                IpAddr::V4(v4) => prop_assert!(is_within(&v4_ranges(), &v4.to_bits()), "{}", text),
+                IpAddr::V6(v6) => prop_assert!(is_within(&v6_ranges(), &v6.to_bits()), "{}", text),
+            },
+            Ok(Target::Name(name)) => {
+                prop_assert!(name.host.parse::<IpAddr>().is_err(), "{}", text);
+            }
+            Err(refused) => prop_assert!(!refused.to_string().is_empty()),
+        }
     }
 
     /// No list of exceptions opens the way to a metadata service.

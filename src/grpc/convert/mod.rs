@@ -18,6 +18,8 @@ pub(super) mod tail;
 #[cfg(test)]
 mod tests;
 mod time;
+#[cfg(test)]
+mod whatever_comes;
 
 use std::str::FromStr;
 

@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Version},
+    domain::{Keyring, Subscription, SubscriptionId, TenantId, Version},
     storage::{Created, Error, Resource, Result, SubscriptionChange, idempotency::is_forgotten},
 };
 
@@ -42,23 +42,27 @@ impl CatalogChange {
             Self::Create(subscription, request, most) => {
                 if let Some(request) = request {
                     let key = key::request(&subscription.tenant, &request);
-                    if let Some(created) = created_by(catalog, &key, &subscription)? {
+                    if let Some(created) = created_by(state, catalog, &key, &subscription)? {
                         return Ok(Decided::Nothing(Created::Repeated(Box::new(created))));
                     }
                     piece::remove(catalog, &mut batch, key.clone())?;
-                    piece::put(&mut batch, key, &write_request(&subscription));
+                    piece::put(
+                        &mut batch,
+                        key,
+                        &write_request(&subscription, &state.keyring),
+                    );
                 }
                 let count = state.subscriptions.read().count(&subscription.tenant);
                 if most.is_some_and(|most| count >= most as usize) {
                     return Ok(Decided::Nothing(Created::TooMany));
                 }
-                Ok(put(batch, *subscription))
+                Ok(put(batch, *subscription, &state.keyring))
             }
             Self::Replace(subscription, expected) => {
                 check(state, &subscription.tenant, subscription.id, Some(expected))?;
                 let key = key::subscription(&subscription.tenant, subscription.id);
                 piece::remove(catalog, &mut batch, key)?;
-                Ok(put(batch, *subscription))
+                Ok(put(batch, *subscription, &state.keyring))
             }
             Self::Delete(tenant, id, expected) => {
                 check(state, &tenant, id, expected)?;
@@ -74,9 +78,9 @@ impl CatalogChange {
     }
 }
 
-fn put(mut batch: Batch, subscription: Subscription) -> Decided {
+fn put(mut batch: Batch, subscription: Subscription, keyring: &Keyring) -> Decided {
     let key = key::subscription(&subscription.tenant, subscription.id);
-    piece::put(&mut batch, key, &write_subscription(&subscription));
+    piece::put(&mut batch, key, &write_subscription(&subscription, keyring));
     let change = SubscriptionChange {
         tenant: subscription.tenant.clone(),
         id: subscription.id,
@@ -87,6 +91,7 @@ fn put(mut batch: Batch, subscription: Subscription) -> Decided {
 
 /// What the request of this key created, if it is remembered.
 fn created_by(
+    state: &State,
     catalog: &dyn Partition,
     key: &[u8],
     subscription: &Subscription,
@@ -94,8 +99,8 @@ fn created_by(
     let Some(row) = piece::get(catalog, key)? else {
         return Ok(None);
     };
-    let (requested, created) =
-        read_request(subscription.tenant.clone(), &row).map_err(|_| piece::malformed(key))?;
+    let read = read_request(subscription.tenant.clone(), &row, &state.keyring);
+    let (requested, created) = read.map_err(|why| why.into_error(|| piece::malformed(key)))?;
     Ok((!is_forgotten(requested, subscription.create_time)).then_some(created))
 }
 

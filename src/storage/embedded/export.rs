@@ -238,14 +238,16 @@ impl Export<'_> {
         let (tenant, name) = key::named_of(key).ok_or_else(malformed)?;
         let record = if stage == Stage::Subscriptions {
             let id = SubscriptionId::from_bytes(name.try_into().map_err(|_| malformed())?);
-            let subscription = read_subscription(tenant, id, row).map_err(|_| malformed())?;
+            let read = read_subscription(tenant, id, row, &self.state.keyring);
+            let subscription = read.map_err(|why| why.into_error(malformed))?;
             Stored::Subscription(Arc::new(subscription))
         } else if stage == Stage::Replays {
             let id = ReplayId::from_bytes(name.try_into().map_err(|_| malformed())?);
             let replay = read_replay(tenant, id, row).map_err(|_| malformed())?;
             Stored::Replay(Box::new(replay))
         } else {
-            let (_, created) = read_request(tenant, row).map_err(|_| malformed())?;
+            let read = read_request(tenant, row, &self.state.keyring);
+            let (_, created) = read.map_err(|why| why.into_error(malformed))?;
             Stored::Request {
                 id: String::from_utf8(name.to_vec()).map_err(|_| malformed())?,
                 created: Box::new(created),

@@ -19,12 +19,13 @@ use super::{
     untimed::{self, Untimed},
 };
 use crate::{
-    domain::{Attempt, Delivery, Subscription, TenantId, Timestamp},
+    domain::{Attempt, Delivery, Keyring, Subscription, TenantId, Timestamp},
     storage::{Copying, LogPosition, Result, Stored},
 };
 
 /// What records come to.
 struct Importing<'a> {
+    keyring: &'a Keyring,
     group: Group<'a>,
     subscriptions: Vec<Arc<Subscription>>,
     /// Rows of the catalog, by key: what is there of each has to go first.
@@ -42,6 +43,7 @@ impl Committer {
         let state = Arc::clone(&self.state);
         let (gone, untimed) = (*state.gone.lock(), *state.untimed.lock());
         let mut importing = Importing {
+            keyring: &state.keyring,
             group: Group::new(&state, self.last_position),
             subscriptions: Vec::new(),
             catalog: BTreeMap::new(),
@@ -103,12 +105,14 @@ impl Importing<'_> {
         match record {
             Stored::Subscription(subscription) => {
                 let key = key::subscription(&subscription.tenant, subscription.id);
-                self.catalog.insert(key, write_subscription(&subscription));
+                self.catalog
+                    .insert(key, write_subscription(&subscription, self.keyring));
                 self.subscriptions.push(subscription);
             }
             Stored::Request { id, created } => {
                 let key = key::request(&created.tenant, &id);
-                self.catalog.insert(key, write_request(&created));
+                self.catalog
+                    .insert(key, write_request(&created, self.keyring));
             }
             Stored::Replay(replay) => {
                 let key = key::replay(&replay.tenant, replay.id);

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use super::threads::Threads;
+
 /// Result of a call at the seam.
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -152,5 +154,10 @@ pub(super) trait Space: Send + Sync + 'static {
     /// Most events and attempts that are best written at once.
     fn group(&self) -> usize {
         128
+    }
+
+    /// On whose threads its partitions are worked with.
+    fn threads(&self) -> Threads {
+        Threads::Own
     }
 }

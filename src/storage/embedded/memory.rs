@@ -10,7 +10,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::kv::{Batch, Bounds, Order, Partition, Result, Space, Step, is_empty};
+use super::{
+    kv::{Batch, Bounds, Order, Partition, Result, Space, Step, is_empty},
+    threads::Threads,
+};
+use crate::domain::{Keyring, RootKey};
 
 /// What the disk has room for while it is not full.
 const ROOM: u64 = 1 << 40;
@@ -24,6 +28,11 @@ const ROOM: u64 = 1 << 40;
 pub struct Disk(Arc<Mutex<Medium>>);
 
 impl Disk {
+    /// What stores in memory seal secrets by. They keep none from anybody.
+    pub(super) fn keyring() -> Keyring {
+        Keyring::new(&RootKey::generate([0; 32]), &[])
+    }
+
     /// While set, writes are refused for want of space, and nothing is written.
     pub fn set_full(&self, full: bool) {
         self.0.lock().full = full;
@@ -77,6 +86,7 @@ impl Disk {
         MemorySpace {
             disk: self.clone(),
             path,
+            threads: Threads::Own,
         }
     }
 }
@@ -89,6 +99,14 @@ pub(super) struct Owner;
 pub(super) struct MemorySpace {
     disk: Disk,
     path: &'static str,
+    threads: Threads,
+}
+
+impl MemorySpace {
+    /// The same, worked with on these threads.
+    pub(super) fn on(self, threads: Threads) -> Self {
+        Self { threads, ..self }
+    }
 }
 
 impl Space for MemorySpace {
@@ -137,6 +155,10 @@ impl Space for MemorySpace {
 
     fn free(&self) -> Result<u64> {
         Ok(if self.disk.0.lock().full { 0 } else { ROOM })
+    }
+
+    fn threads(&self) -> Threads {
+        self.threads
     }
 }
 

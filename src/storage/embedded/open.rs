@@ -33,7 +33,7 @@ use super::{
     witness,
 };
 use crate::{
-    domain::{Clock, SubscriptionId, Timestamp},
+    domain::{Clock, Keyring, SubscriptionId, Timestamp},
     storage::{
         CommitNumber, Copying, Engine, Error, Health, LogPosition, Purpose,
         idempotency::is_forgotten,
@@ -78,6 +78,8 @@ pub struct Settings {
     /// About how much of the store is kept in memory: half of it for today's
     /// events.
     pub cache_bytes: u64,
+    /// What secrets are sealed by.
+    pub keyring: Keyring,
 }
 
 impl Settings {
@@ -118,10 +120,11 @@ pub async fn open_in_memory(
         let Some(owner) = disk.take() else {
             return Err(OpenError::Locked { dir });
         };
-        let (root, days) = (disk.space(""), disk.space("days/"));
+        let (root, days) = (disk.space("").on(threads), disk.space("days/"));
         let dir = DataDir::locked(dir, "memory".to_owned(), owner);
+        let keyring = Disk::keyring();
         let days = Box::new(days);
-        start(Purpose::CopyInto, threads, dir, &root, days, 0, clock)
+        start(Purpose::CopyInto, dir, &root, days, 0, keyring, clock)
     })
     .await
 }
@@ -151,18 +154,18 @@ fn start_in<D: Database>(
         |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
     let root = folder(dir.path().to_owned())?;
     let days = Box::new(folder(dir.days())?);
-    let cache_bytes = settings.cache_bytes;
-    start(purpose, Threads::Own, dir, &root, days, cache_bytes, clock)
+    let (cache, keyring) = (settings.cache_bytes, settings.keyring);
+    start(purpose, dir, &root, days, cache, keyring, clock)
 }
 
 /// Starts the store of a directory: the catalog is a partition of `root`.
 pub(super) fn start(
     purpose: Purpose,
-    threads: Threads,
     dir: DataDir,
     root: &dyn Space,
     days: Box<dyn Space>,
     cache_bytes: u64,
+    keyring: Keyring,
     clock: Arc<dyn Clock>,
 ) -> Result<Store, OpenError> {
     let at = dir.path().join(CATALOG);
@@ -183,8 +186,9 @@ pub(super) fn start(
             source_url: copying.source.clone(),
         });
     }
-    forget_requests(&*catalog, clock.now()).map_err(|error| from_storage(&at, error))?;
-    let subscriptions = read_subscriptions(&*catalog).map_err(|error| from_storage(&at, error))?;
+    forget_requests(&*catalog, &keyring, clock.now()).map_err(|error| from_storage(&at, error))?;
+    let subscriptions =
+        read_subscriptions(&*catalog, &keyring).map_err(|error| from_storage(&at, error))?;
     let first_day = read_first_day(&*catalog).map_err(from_kv)?;
     let gone = Gone::read(&*catalog).map_err(|error| from_storage(&at, error))?;
     let untimed = Untimed::read(&*catalog).map_err(|error| from_storage(&at, error))?;
@@ -194,6 +198,7 @@ pub(super) fn start(
     let state = Arc::new(State {
         clock,
         format: dir.format().to_owned(),
+        keyring,
         days,
         catalog: Mutex::new(Some(Arc::clone(&catalog))),
         subscriptions: RwLock::new(subscriptions),
@@ -213,11 +218,16 @@ pub(super) fn start(
         announced: 0.into(),
     });
     let path = dir.path().to_owned();
-    room::watch(&state, threads).map_err(|error| OpenError::io(&path, error))?;
+    room::watch(&state, root.threads()).map_err(|error| OpenError::io(&path, error))?;
     let (writes, waiting) = mpsc::channel(WAITING_WRITES);
     let group = root.group();
     let ended = watch::Sender::new(false);
-    let store = Store::new(Arc::clone(&state), writes, ended.subscribe(), threads);
+    let store = Store::new(
+        Arc::clone(&state),
+        writes,
+        ended.subscribe(),
+        root.threads(),
+    );
     let committer = Committer {
         state,
         catalog,
@@ -228,7 +238,7 @@ pub(super) fn start(
         ended,
         dir,
     };
-    let committing = threads.commit(committer, waiting);
+    let committing = root.threads().commit(committer, waiting);
     committing.map_err(|error| OpenError::io(&path, error))?;
     tracing::info!(dir = %path.display(), log_end = last_position.0, "store opened");
     Ok(store)
@@ -265,7 +275,7 @@ fn recover_end(
     Ok(end)
 }
 
-fn from_storage(dir: &Path, error: Error) -> OpenError {
+pub(super) fn from_storage(dir: &Path, error: Error) -> OpenError {
     match error {
         Error::Corrupt(why) => OpenError::corrupt(dir, &why),
         error => OpenError::io(dir, std::io::Error::other(error)),
@@ -286,27 +296,35 @@ fn read_unfinished(catalog: &dyn Partition) -> Result<Option<Copying>, Error> {
         .transpose()
 }
 
-fn read_subscriptions(catalog: &dyn Partition) -> Result<SubscriptionIndex, Error> {
+fn read_subscriptions(
+    catalog: &dyn Partition,
+    keyring: &Keyring,
+) -> Result<SubscriptionIndex, Error> {
     let mut index = SubscriptionIndex::default();
     for key in keys(catalog, key::every(Tag::Subscription))? {
         let malformed = || piece::malformed(&key);
         let (tenant, id) = key::named_of(&key).ok_or_else(malformed)?;
         let id = SubscriptionId::from_bytes(id.try_into().map_err(|_| malformed())?);
         let row = piece::get(catalog, &key)?.ok_or_else(|| piece::malformed(&key))?;
-        let subscription =
-            read_subscription(tenant, id, &row).map_err(|_| piece::malformed(&key))?;
+        let read = read_subscription(tenant, id, &row, keyring);
+        let subscription = read.map_err(|why| why.into_error(malformed))?;
         index.put(Arc::new(subscription));
     }
     Ok(index)
 }
 
 /// Removes the request ids that are forgotten by now.
-fn forget_requests(catalog: &dyn Partition, now: Timestamp) -> Result<(), Error> {
+fn forget_requests(
+    catalog: &dyn Partition,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<(), Error> {
     let mut batch = Batch::default();
     for key in keys(catalog, key::every(Tag::Request))? {
         let (tenant, _) = key::named_of(&key).ok_or_else(|| piece::malformed(&key))?;
         let row = piece::get(catalog, &key)?.ok_or_else(|| piece::malformed(&key))?;
-        let (requested, _) = read_request(tenant, &row).map_err(|_| piece::malformed(&key))?;
+        let read = read_request(tenant, &row, keyring);
+        let (requested, _) = read.map_err(|why| why.into_error(|| piece::malformed(&key)))?;
         if is_forgotten(requested, now) {
             piece::remove(catalog, &mut batch, key)?;
         }

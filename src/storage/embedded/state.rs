@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Clock, Delivery, DeliveryId, DeliveryState, Event, EventId, SubscriptionId, TenantId,
+        Clock, Delivery, DeliveryId, DeliveryState, Event, EventId, Keyring, SubscriptionId,
+        TenantId,
     },
     storage::{
         CommitNumber, Copying, Error, Health, Hint, LogPosition, Resource, Result,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     /// What the directory says it holds.
     pub(super) format: String,
+    /// What secrets are sealed by.
+    pub(super) keyring: Keyring,
     pub(super) days: Days,
     /// None once the store is closed.
     pub(super) catalog: Mutex<Option<Arc<dyn Partition>>>,

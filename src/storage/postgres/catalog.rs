@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use super::{
     change::CatalogChange,
-    error::{from_pg, malformed},
+    error::{from_pg, unreadable},
     row::{from_subscription, to_subscription_id, to_tenant},
+    state::State,
     store::Store,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Timestamp, Version},
+    domain::{Keyring, SealId, Subscription, SubscriptionId, TenantId, Timestamp, Version},
     storage::{
         Catalog, Created, Cursor, Error, Page, PageRequest, Resource, Result, SubscriptionChange,
-        TenantSubscriptions, TenantVersion, row::read_subscription,
+        TenantSubscriptions, TenantVersion,
+        row::{SEALED_LAYOUT, Unreadable, read_subscription},
     },
 };
 
@@ -79,7 +81,8 @@ impl Catalog for Store {
             .query_opt(&statement, &[&from_subscription(id)])
             .await
             .map_err(from_pg)?;
-        let found = row.map(|row| subscription(&to_tenant(row.get("tenant"))?, &row));
+        let found =
+            row.map(|row| subscription(&to_tenant(row.get("tenant"))?, &row, &self.state.keyring));
         found.transpose()
     }
 
@@ -111,7 +114,7 @@ impl Catalog for Store {
             .map_err(from_pg)?;
         let shown = rows.iter().take(page.size);
         let items: Vec<_> = shown
-            .map(|row| subscription(tenant, row))
+            .map(|row| subscription(tenant, row, &self.state.keyring))
             .collect::<Result<_>>()?;
         let last = items.last().filter(|_| rows.len() > page.size);
         let next = last.map(|last| Cursor(last.id.to_bytes().to_vec()));
@@ -143,7 +146,8 @@ impl Catalog for Store {
             let version = row.get::<_, i64>("version");
             read.version = TenantVersion(version.unsigned_abs());
             if row.get::<_, Option<Uuid>>("id").is_some() {
-                read.subscriptions.push(subscription(tenant, row)?);
+                read.subscriptions
+                    .push(subscription(tenant, row, &self.state.keyring)?);
             }
         }
         Ok(read)
@@ -154,9 +158,34 @@ impl Catalog for Store {
     }
 }
 
+impl State {
+    /// Fails if secrets were sealed under a key that this process does not have.
+    pub(super) async fn expect_keys(&self) -> Result<()> {
+        let client = self.own_connection().await?;
+        let sealed = i32::from(SEALED_LAYOUT);
+        let rows = client
+            .query(
+                "SELECT DISTINCT substring(content FROM 2 FOR 8) AS key FROM subscription
+             WHERE content IS NOT NULL AND get_byte(content, 0) = $1",
+                &[&sealed],
+            )
+            .await;
+        for row in rows.map_err(from_pg)? {
+            let key = row.get::<_, &[u8]>("key").try_into();
+            let key = SealId::from_bytes(
+                key.map_err(|_| unreadable("subscription")(Unreadable::Malformed))?,
+            );
+            if !self.keyring.knows(key) {
+                return Err(Error::Sealed(key));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The subscription of a row that has content.
-fn subscription(tenant: &TenantId, row: &Row) -> Result<Arc<Subscription>> {
+fn subscription(tenant: &TenantId, row: &Row, keyring: &Keyring) -> Result<Arc<Subscription>> {
     let id = to_subscription_id(row.get("id"));
-    let read = read_subscription(tenant.clone(), id, row.get("content"));
-    read.map(Arc::new).map_err(malformed("subscription"))
+    let read = read_subscription(tenant.clone(), id, row.get("content"), keyring);
+    read.map(Arc::new).map_err(unreadable("subscription"))
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use deadpool_postgres::Transaction;
 
 use super::{
-    error::{from_pg, malformed},
+    error::{from_pg, unreadable},
     row::{from_subscription, from_time},
     state::State,
 };
 use crate::{
-    domain::{Subscription, SubscriptionId, TenantId, Version},
+    domain::{Keyring, Subscription, SubscriptionId, TenantId, Version},
     storage::{
         Created, Error, Resource, Result, SubscriptionChange,
         idempotency::is_forgotten,
@@ -60,12 +60,12 @@ impl State {
         raise(&transaction, change.tenant()).await?;
         let made = match change {
             CatalogChange::Create(subscription, request, most) => {
-                create(&transaction, *subscription, request, most).await?
+                create(&transaction, &self.keyring, *subscription, request, most).await?
             }
             CatalogChange::Replace(subscription, expected) => {
                 let (tenant, id) = (&subscription.tenant, subscription.id);
                 check(&transaction, tenant, id, Some(expected)).await?;
-                replace(&transaction, &subscription).await?;
+                replace(&transaction, &self.keyring, &subscription).await?;
                 changed(*subscription)
             }
             CatalogChange::Delete(tenant, id, expected) => {
@@ -112,12 +112,13 @@ async fn raise(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<()> {
 
 async fn create(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     subscription: Subscription,
     request: Option<String>,
     most: Option<u32>,
 ) -> Result<Made> {
     if let Some(request) = &request
-        && let Some(created) = created_by(transaction, request, &subscription).await?
+        && let Some(created) = created_by(transaction, keyring, request, &subscription).await?
     {
         return Ok(Made::Repeated(Box::new(created)));
     }
@@ -127,7 +128,7 @@ async fn create(
         return Ok(Made::Nothing);
     }
     if let Some(request) = &request {
-        remember(transaction, request, &subscription).await?;
+        remember(transaction, keyring, request, &subscription).await?;
     }
     let statement = transaction
         .prepare_cached(
@@ -139,7 +140,7 @@ async fn create(
     let id = from_subscription(subscription.id);
     let tenant = subscription.tenant.as_str();
     let version = from_version(subscription.version);
-    let content = write_subscription(&subscription);
+    let content = write_subscription(&subscription, keyring);
     transaction
         .execute(&statement, &[&id, &tenant, &version, &content])
         .await
@@ -158,6 +159,7 @@ async fn count(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<i64> 
 /// What a request created, if it is remembered.
 async fn created_by(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     request: &str,
     subscription: &Subscription,
 ) -> Result<Option<Subscription>> {
@@ -175,13 +177,15 @@ async fn created_by(
     let Some(row) = row else {
         return Ok(None);
     };
-    let (requested, created) = read_request(subscription.tenant.clone(), row.get("content"))
-        .map_err(malformed("request"))?;
+    let tenant = subscription.tenant.clone();
+    let read = read_request(tenant, row.get("content"), keyring);
+    let (requested, created) = read.map_err(unreadable("request"))?;
     Ok((!is_forgotten(requested, subscription.create_time)).then_some(created))
 }
 
 async fn remember(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     request: &str,
     subscription: &Subscription,
 ) -> Result<()> {
@@ -195,7 +199,7 @@ async fn remember(
         .map_err(from_pg)?;
     let tenant = subscription.tenant.as_str();
     let time = from_time(subscription.create_time);
-    let content = write_request(subscription);
+    let content = write_request(subscription, keyring);
     let stored = transaction
         .execute(&statement, &[&tenant, &request.as_bytes(), &time, &content])
         .await;
@@ -229,7 +233,11 @@ async fn check(
     Ok(current)
 }
 
-async fn replace(transaction: &Transaction<'_>, subscription: &Subscription) -> Result<()> {
+async fn replace(
+    transaction: &Transaction<'_>,
+    keyring: &Keyring,
+    subscription: &Subscription,
+) -> Result<()> {
     let statement = transaction
         .prepare_cached(
             "UPDATE subscription
@@ -239,7 +247,7 @@ async fn replace(transaction: &Transaction<'_>, subscription: &Subscription) -> 
         .map_err(from_pg)?;
     let id = from_subscription(subscription.id);
     let version = from_version(subscription.version);
-    let content = write_subscription(subscription);
+    let content = write_subscription(subscription, keyring);
     let replaced = transaction
         .execute(&statement, &[&id, &version, &content])
         .await;

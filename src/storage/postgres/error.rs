@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::storage::{Error, bytes::Malformed, error::describe};
+use crate::storage::{Error, bytes::Malformed, error::describe, row::Unreadable};
 
 /// What a failure is to the caller.
 pub(super) fn from_pg(error: tokio_postgres::Error) -> Error {
@@ -37,6 +37,12 @@ pub(super) fn malformed(what: &'static str) -> impl Fn(Malformed) -> Error {
     move |_| Error::Corrupt(format!("{what} row"))
 }
 
+/// What a row of a subscription, or of the request that made one, cannot be read
+/// for.
+pub(super) fn unreadable(what: &'static str) -> impl Fn(Unreadable) -> Error {
+    move |why| why.into_error(|| malformed(what)(Malformed))
+}
+
 /// The same error once more, for another of the calls that failed together.
 pub(super) fn again(error: &Error) -> Error {
     match error {
@@ -53,6 +59,7 @@ pub(super) fn again(error: &Error) -> Error {
         Error::Unavailable(why) => Error::Unavailable(why.to_string().into()),
         Error::Closed(why) => Error::Closed(why.clone()),
         Error::Corrupt(what) => Error::Corrupt(what.clone()),
+        Error::Sealed(key) => Error::Sealed(*key),
         Error::Engine(why) => Error::Engine(describe(&**why).into()),
     }
 }

@@ -11,18 +11,21 @@ use super::{
     api_key::api_key,
     connect::Connection,
     days,
-    error::{from_pg, malformed},
+    error::{from_pg, malformed, unreadable},
     replay::replay,
     row::{self, DELIVERY, to_event_id, to_subscription_id, to_tenant, to_time},
     scan::{Bounds, Piece, Scan},
     state::State,
     tail::{self, to_position},
 };
-use crate::storage::{
-    Chunk, ChunkSize, Cursor, Error, Result, Stored,
-    bytes::{Malformed, Read, Reader, Writer},
-    day::Day,
-    row::{EventRow, read_request, read_subscription},
+use crate::{
+    domain::Keyring,
+    storage::{
+        Chunk, ChunkSize, Cursor, Error, Result, Stored,
+        bytes::{Malformed, Read, Reader, Writer},
+        day::Day,
+        row::{EventRow, read_request, read_subscription},
+    },
 };
 
 /// Where an export goes on: after what of which table.
@@ -52,6 +55,7 @@ impl State {
         let mut export = Export {
             days: self.days.refresh(&client).await?,
             client,
+            keyring: self.keyring.clone(),
             left: Bounds {
                 rows: size.records,
                 bytes: size.bytes,
@@ -79,6 +83,7 @@ impl State {
 /// A chunk as it is read.
 struct Export {
     client: Connection,
+    keyring: Keyring,
     /// Those that there are.
     days: Vec<Day>,
     /// What may still be read.
@@ -126,11 +131,12 @@ impl Export {
             bytes: &["content"],
         };
         let piece = scan.read(&self.client, &[&after], self.left).await?;
+        let keyring = self.keyring.clone();
         self.take(&piece, |row| {
             let id = to_subscription_id(row.get("id"));
             let tenant = to_tenant(row.get("tenant"))?;
-            let read = read_subscription(tenant, id, row.get("content"));
-            let subscription = read.map_err(malformed("subscription"))?;
+            let read = read_subscription(tenant, id, row.get("content"), &keyring);
+            let subscription = read.map_err(unreadable("subscription"))?;
             Ok(Stored::Subscription(Arc::new(subscription)))
         })?;
         let last = piece.rows.last();
@@ -147,11 +153,13 @@ impl Export {
         };
         let after: [&(dyn ToSql + Sync); 2] = [&tenant, &name];
         let piece = scan.read(&self.client, &after, self.left).await?;
+        let keyring = self.keyring.clone();
         self.take(&piece, |row| {
             let malformed = malformed("request");
             let tenant = to_tenant(row.get("tenant"))?;
             let id = String::from_utf8(row.get("name")).map_err(|_| malformed(Malformed))?;
-            let (_, created) = read_request(tenant, row.get("content")).map_err(malformed)?;
+            let read = read_request(tenant, row.get("content"), &keyring);
+            let (_, created) = read.map_err(unreadable("request"))?;
             let created = Box::new(created);
             Ok(Stored::Request { id, created })
         })?;

@@ -13,7 +13,10 @@ use super::{
     stats,
     tail::from_position,
 };
-use crate::storage::{Copying, LogPosition, Result, Stored, day::Day, row::write_copying};
+use crate::{
+    domain::Keyring,
+    storage::{Copying, LogPosition, Result, Stored, day::Day, row::write_copying},
+};
 
 /// Keeps others from importing: one whose command was killed may still be at it,
 /// and of its attempts nothing is seen before it ends.
@@ -45,7 +48,7 @@ impl State {
         }
         let transaction = client.transaction().await.map_err(from_pg)?;
         run(&transaction, LOCK, &[]).await?;
-        catalog(&transaction, rows).await?;
+        catalog(&transaction, rows, &self.keyring).await?;
         for (day, rows) in &rows.days {
             events(&transaction, *day, rows).await?;
             deliveries(&transaction, *day, rows).await?;
@@ -75,7 +78,7 @@ impl State {
 }
 
 /// What belongs to no day. Who knows a tenant by an older version reads it anew.
-async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>) -> Result<()> {
+async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>, keyring: &Keyring) -> Result<()> {
     let raise = "INSERT INTO tenant (id, version) SELECT id, 1 FROM unnest($1::text[]) AS n (id)
          ON CONFLICT (id) DO UPDATE SET version = tenant.version + 1";
     run(transaction, raise, &[&rows.tenants()]).await?;
@@ -84,12 +87,12 @@ async fn catalog(transaction: &Transaction<'_>, rows: &Rows<'_>) -> Result<()> {
          FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bytea[]) AS n
          ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant, version = excluded.version,
              content = excluded.content, changed = excluded.changed";
-    run(transaction, sql, &rows.subscriptions().parameters()).await?;
+    run(transaction, sql, &rows.subscriptions(keyring).parameters()).await?;
     let sql = "INSERT INTO request (tenant, name, create_time, content)
          SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bytea[])
          ON CONFLICT (tenant, name) DO UPDATE SET
              create_time = excluded.create_time, content = excluded.content";
-    run(transaction, sql, &rows.requests().parameters()).await?;
+    run(transaction, sql, &rows.requests(keyring).parameters()).await?;
     let sql = "INSERT INTO replay (id, tenant, is_running, content)
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[])
          ON CONFLICT (id) DO UPDATE SET

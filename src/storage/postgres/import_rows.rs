@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ApiKey, Attempt, Delivery, Event, Replay, ReplayState, Subscription, SubscriptionId,
-        TenantId, Timestamp,
+        ApiKey, Attempt, Delivery, Event, Keyring, Replay, ReplayState, Subscription,
+        SubscriptionId, TenantId, Timestamp,
     },
     storage::{
         LogPosition, Stored,
@@ -63,14 +63,14 @@ impl<'a> Rows<'a> {
     }
 
     /// Columns of the subscriptions.
-    pub(super) fn subscriptions(&self) -> Columns<'_> {
+    pub(super) fn subscriptions(&self, keyring: &Keyring) -> Columns<'_> {
         let all = || self.subscriptions.values();
         let version = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
         Columns(vec![
             column(self.subscriptions.keys().copied()),
             column(all().map(|subscription| subscription.tenant.as_str())),
             column(all().map(|subscription| version(subscription.version.0))),
-            column(all().map(|subscription| write_subscription(subscription))),
+            column(all().map(|subscription| write_subscription(subscription, keyring))),
         ])
     }
 
@@ -84,14 +84,14 @@ impl<'a> Rows<'a> {
     }
 
     /// Columns of the requests that are remembered.
-    pub(super) fn requests(&self) -> Columns<'_> {
+    pub(super) fn requests(&self, keyring: &Keyring) -> Columns<'_> {
         let names = || self.requests.keys();
         let all = || self.requests.values();
         Columns(vec![
             column(names().map(|(tenant, _)| *tenant)),
             column(names().map(|(_, name)| name.as_bytes())),
             column(all().map(|created| from_time(created.create_time))),
-            column(all().map(|created| write_request(created))),
+            column(all().map(|created| write_request(created, keyring))),
         ])
     }
 

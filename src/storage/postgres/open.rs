@@ -21,7 +21,7 @@ use super::{
     watch as watching,
 };
 use crate::{
-    domain::Clock,
+    domain::{Clock, Keyring},
     storage::{CommitNumber, Engine, Error, Health, LogPosition, Purpose},
 };
 
@@ -38,13 +38,16 @@ pub struct Settings {
     pub connections: usize,
     /// How long a process that died keeps its queues.
     pub lease: Duration,
+    /// What secrets are sealed by.
+    pub keyring: Keyring,
 }
 
 impl Settings {
     /// The settings of a store in this database.
-    pub fn new(url: Url) -> Self {
+    pub fn new(url: Url, keyring: Keyring) -> Self {
         Self {
             url,
+            keyring,
             connections: 16,
             lease: Duration::from_secs(10),
         }
@@ -164,6 +167,7 @@ pub async fn open_for(
         let Some(claim) = claim else {
             return Ok(Opened::InUse);
         };
+        state.expect_keys().await?;
         if purpose != Purpose::CopyInto
             && let Some(copying) = state.unfinished().await?
         {
@@ -190,6 +194,7 @@ fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<State, Error> {
     let own = settings.connections / 2;
     Ok(State {
         clock,
+        keyring: settings.keyring.clone(),
         connections: Connections::to(&settings.url, settings.connections - own)?,
         own: Connections::to(&settings.url, own)?,
         days: Days::default(),

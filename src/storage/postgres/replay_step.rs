@@ -5,15 +5,15 @@ use super::{
     by_hand::{Transaction, locked, requeue, update},
     connect::Connection,
     days,
-    error::{from_pg, malformed},
+    error::{from_pg, malformed, unreadable},
     replay::{from_replay, replay},
     row::{self, from_delivery, from_event, from_subscription, from_time},
     state::State,
 };
 use crate::{
     domain::{
-        Delivery, DeliveryId, EventId, Replay, ReplayId, ReplayState, ReplayStep, Subscription,
-        SubscriptionId, TenantId, Timestamp,
+        Delivery, DeliveryId, EventId, Keyring, Replay, ReplayId, ReplayState, ReplayStep,
+        Subscription, SubscriptionId, TenantId, Timestamp,
     },
     storage::{
         Error, Hint, ReplayAdvance, ReplayChange, Rescheduled, Resource, Result,
@@ -69,7 +69,7 @@ impl State {
             return Ok((replay, Vec::new()));
         }
         let subscription = replay.spec.subscription_id;
-        let subscription = live(&transaction, &replay.tenant, subscription).await?;
+        let subscription = live(&transaction, &self.keyring, &replay.tenant, subscription).await?;
         let mut begun = 0;
         let mut rescheduled = Vec::new();
         for event in events {
@@ -197,6 +197,7 @@ async fn put(transaction: &Transaction<'_>, replay: &Replay) -> Result<()> {
 /// A subscription that is not deleted.
 async fn live(
     transaction: &Transaction<'_>,
+    keyring: &Keyring,
     tenant: &TenantId,
     id: SubscriptionId,
 ) -> Result<Subscription> {
@@ -212,7 +213,8 @@ async fn live(
         .await
         .map_err(from_pg)?;
     let row = row.ok_or(Error::NotFound(Resource::Subscription(id)))?;
-    read_subscription(tenant.clone(), id, row.get("content")).map_err(malformed("subscription"))
+    let read = read_subscription(tenant.clone(), id, row.get("content"), keyring);
+    read.map_err(unreadable("subscription"))
 }
 
 /// Reads an event and keeps other replays from adding deliveries to it.

@@ -19,13 +19,15 @@ use super::{
     ownership::Ownership,
 };
 use crate::{
-    domain::{Clock, SubscriptionId, Version},
+    domain::{Clock, Keyring, SubscriptionId, Version},
     storage::{CommitNumber, Error, Health, Hint, LogPosition, Result, SubscriptionChange},
 };
 
 /// Everything of an open store but the intakes of its writers.
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
+    /// What secrets are sealed by.
+    pub(super) keyring: Keyring,
     /// For what callers ask.
     pub(super) connections: Connections,
     /// For what this process does by itself: callers cannot use them up.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     connect::Connection,
-    error::{from_pg, malformed},
+    error::{from_pg, unreadable},
     listen::WORK,
     queue,
     row::{to_subscription_id, to_tenant},
@@ -164,8 +164,8 @@ impl Watch {
             let tenant = to_tenant(row.get("tenant"))?;
             let now = match row.get::<_, Option<&[u8]>>("content") {
                 Some(content) => {
-                    let read = read_subscription(tenant.clone(), id, content);
-                    Some(Arc::new(read.map_err(malformed("subscription"))?))
+                    let read = read_subscription(tenant.clone(), id, content, &self.state.keyring);
+                    Some(Arc::new(read.map_err(unreadable("subscription"))?))
                 }
                 None => None,
             };

@@ -23,4 +23,6 @@ pub(super) use event::{EventRow, INLINE};
 pub(super) use idempotency::IdempotencyRow;
 pub(super) use replay::{read_replay, write_replay};
 pub(super) use stats::{read_counts, write_counts};
-pub(super) use subscription::{read_request, read_subscription, write_request, write_subscription};
+pub(super) use subscription::{
+    SEALED_LAYOUT, Unreadable, read_request, read_subscription, write_request, write_subscription,
+};

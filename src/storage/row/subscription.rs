@@ -1,27 +1,75 @@
-//! A subscription, and what a request id created.
+//! A subscription, with its secrets sealed, and what a request id created.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use zeroize::Zeroizing;
 
 use super::code;
 use crate::{
     domain::{
-        CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Labels, LiveKeys, LiveSecrets,
-        RateLimit, RetryPolicy, Schedule, SignatureScheme, SigningKey, StateReason, Subscription,
-        SubscriptionId, SubscriptionSpec, TenantId, Timeout, Timestamp, Version,
+        CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Keyring, Labels, LiveKeys,
+        LiveSecrets, NotOpened, RateLimit, RetryPolicy, Schedule, SealId, SignatureScheme,
+        SigningKey, StateReason, Subscription, SubscriptionId, SubscriptionSpec, TenantId, Timeout,
+        Timestamp, Version,
     },
-    storage::bytes::{Malformed, Read, Reader, Writer},
+    storage::{
+        Error,
+        bytes::{Malformed, Read, Reader, Writer},
+    },
 };
+
+/// The first byte of a row that goes on with the id of the key that sealed it.
+pub(in crate::storage) const SEALED_LAYOUT: u8 = 3;
 
 /// Without rate limit, order, filter and signing keys.
 const FIRST: u8 = 1;
-const VERSION: u8 = 2;
+/// With secrets as they are.
+const PLAIN: u8 = 2;
+const VERSION: u8 = SEALED_LAYOUT;
 const REQUEST: u8 = 1;
 
 const DELAYS: u8 = 1;
 const EXPONENTIAL: u8 = 2;
 
-pub(in crate::storage) fn write_subscription(subscription: &Subscription) -> Vec<u8> {
+/// Why a subscription cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::storage) enum Unreadable {
+    Malformed,
+    /// This key, which sealed the secrets, is unknown.
+    Sealed(SealId),
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<NotOpened> for Unreadable {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::UnknownKey(key) => Self::Sealed(key),
+            NotOpened::Changed => Self::Malformed,
+        }
+    }
+}
+
+impl Unreadable {
+    /// What a caller is told; `malformed` says of what.
+    pub(in crate::storage) fn into_error(self, malformed: impl FnOnce() -> Error) -> Error {
+        match self {
+            Self::Malformed => malformed(),
+            Self::Sealed(key) => Error::Sealed(key),
+        }
+    }
+}
+
+pub(in crate::storage) fn write_subscription(
+    subscription: &Subscription,
+    keyring: &Keyring,
+) -> Vec<u8> {
     let mut row = Writer::new(VERSION);
+    row.raw(&keyring.sealing().to_bytes());
     let created = subscription.create_time;
     row.number(subscription.version.0)
         .time(created)
@@ -30,18 +78,38 @@ pub(in crate::storage) fn write_subscription(subscription: &Subscription) -> Vec
         .byte(code::from_state_code(subscription.state_reason.code))
         .text(&subscription.state_reason.message)
         .time_near(created, subscription.state_reason.since);
-    write_secrets(&mut row, &subscription.secrets, created);
     write_spec(&mut row, &subscription.spec);
-    write_keys(&mut row, subscription.signing_keys.as_ref(), created);
+    let mut secrets = Writer::default();
+    write_secrets(&mut secrets, &subscription.secrets, created);
+    write_keys(&mut secrets, subscription.signing_keys.as_ref(), created);
+    let secrets = Zeroizing::new(secrets.finish());
+    let place = place(&subscription.tenant, subscription.id, subscription.version);
+    row.bytes(&keyring.seal(&secrets, &place));
     row.finish()
+}
+
+/// What sealed secrets belong to: those of another subscription, or of another
+/// version of this one, do not open.
+fn place(tenant: &TenantId, id: SubscriptionId, version: Version) -> Vec<u8> {
+    let mut place = Writer::default();
+    place
+        .text(tenant.as_str())
+        .raw(&id.to_bytes())
+        .number(version.0);
+    place.finish()
 }
 
 pub(in crate::storage) fn read_subscription(
     tenant: TenantId,
     id: SubscriptionId,
     row: &[u8],
-) -> Read<Subscription> {
-    let (layout, mut row) = Reader::any_of(row, &[FIRST, VERSION])?;
+    keyring: &Keyring,
+) -> Result<Subscription, Unreadable> {
+    let (layout, mut row) = Reader::any_of(row, &[FIRST, PLAIN, VERSION])?;
+    let key = match layout {
+        VERSION => Some(SealId::from_bytes(row.array()?)),
+        _ => None,
+    };
     let version = Version(row.long()?);
     let create_time = row.time()?;
     let update_time = row.time_near(create_time)?;
@@ -51,13 +119,25 @@ pub(in crate::storage) fn read_subscription(
         message: row.text()?.to_owned(),
         since: row.time_near(create_time)?,
     };
-    let secrets = read_secrets(&mut row, create_time)?;
-    let mut spec = read_spec(&mut row)?;
-    let mut signing_keys = None;
-    if layout > FIRST {
+    let (spec, secrets, signing_keys) = if let Some(key) = key {
+        let mut spec = read_spec(&mut row)?;
         read_later_spec(&mut row, &mut spec)?;
-        signing_keys = read_keys(&mut row, create_time)?;
-    }
+        let opened = keyring.open(key, row.bytes()?, &place(&tenant, id, version))?;
+        let mut kept = Reader::bare(&opened);
+        let secrets = read_secrets(&mut kept, create_time)?;
+        let keys = read_keys(&mut kept, create_time)?;
+        kept.finish()?;
+        (spec, secrets, keys)
+    } else {
+        let secrets = read_secrets(&mut row, create_time)?;
+        let mut spec = read_spec(&mut row)?;
+        let mut keys = None;
+        if layout > FIRST {
+            read_later_spec(&mut row, &mut spec)?;
+            keys = read_keys(&mut row, create_time)?;
+        }
+        (spec, secrets, keys)
+    };
     row.finish()?;
     Ok(Subscription {
         id,
@@ -74,11 +154,11 @@ pub(in crate::storage) fn read_subscription(
 }
 
 /// The subscription that a request created then.
-pub(in crate::storage) fn write_request(subscription: &Subscription) -> Vec<u8> {
+pub(in crate::storage) fn write_request(subscription: &Subscription, keyring: &Keyring) -> Vec<u8> {
     let mut row = Writer::new(REQUEST);
     row.time(subscription.create_time)
         .raw(&subscription.id.to_bytes())
-        .bytes(&write_subscription(subscription));
+        .bytes(&write_subscription(subscription, keyring));
     row.finish()
 }
 
@@ -86,12 +166,14 @@ pub(in crate::storage) fn write_request(subscription: &Subscription) -> Vec<u8> 
 pub(in crate::storage) fn read_request(
     tenant: TenantId,
     row: &[u8],
-) -> Read<(Timestamp, Subscription)> {
+    keyring: &Keyring,
+) -> Result<(Timestamp, Subscription), Unreadable> {
     let mut row = Reader::new(row, REQUEST)?;
     let time = row.time()?;
     let id = SubscriptionId::from_bytes(row.array()?);
-    let subscription = read_subscription(tenant, id, row.bytes()?)?;
-    row.finish().map(|()| (time, subscription))
+    let subscription = read_subscription(tenant, id, row.bytes()?, keyring)?;
+    row.finish()?;
+    Ok((time, subscription))
 }
 
 fn write_secrets(row: &mut Writer, secrets: &LiveSecrets, created: Timestamp) {

@@ -8,12 +8,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     ApiKey, ApiKeyId, ApiKeySpec, Attempt, AttemptId, ContentType, Delivery, DeliveryId,
-    DeliveryState, ErrorKind, Event, EventId, EventPatterns, Holder, KeyHash, LastOutcome,
+    DeliveryState, ErrorKind, Event, EventId, EventPatterns, Holder, KeyHash, Keyring, LastOutcome,
     LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases, RateLimit, Replay, ReplayId,
-    ReplayMode, ReplaySpec, Scope, Secret, SigningKey, Subscription, SubscriptionId,
+    ReplayMode, ReplaySpec, RootKey, Scope, Secret, SigningKey, Subscription, SubscriptionId,
     SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
 };
 use crate::storage::{Copying, Cursor, LogPosition};
+
+mod damage;
 
 const TIME: Timestamp = Timestamp::from_micros(1_705_312_800_123_456);
 
@@ -48,6 +50,10 @@ fn event() -> Event {
         deliver_after: Some(TIME.after(Duration::from_secs(1))),
     };
     new.accept(EventId::new(TIME, 0), TenantId::default(), TIME)
+}
+
+fn keyring() -> Keyring {
+    Keyring::new(&RootKey::generate([7; 32]), &[])
 }
 
 fn sub() -> SubscriptionId {
@@ -252,33 +258,69 @@ fn a_subscription_keeps_its_bytes() {
     subscription.spec.ordered = true;
     subscription.spec.payload_format = PayloadFormat::CloudEventsBinary;
     subscription.spec.filter = Some("event.data.total > 1".parse().unwrap());
-    let row = write_subscription(&subscription);
-    insta::assert_snapshot!(hex(&row), @"0201c0d4ba9d91df830300010100003277687365635f414141414141414141414141414141414141414141414141414141414141414141414141414141414141413d001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e203100");
-    let read = read_subscription(TenantId::default(), sub(), &row).unwrap();
+    let row = write_subscription(&subscription, &keyring());
+    insta::assert_snapshot!(hex(&row), @"032db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e20315dbbea00f3fa08064f4565855a55d90c9cb6d4b59e5f2821b3414c4842cee2ed4b5f50ad7cf3e95e4f96e8b14ec646d4ee96ad06e06451a57c204ab0c0cb77cab3fb6ee02bff75a0421efd8251f383b26fab50f17c3dbf828e284857293d");
+    let read = read_subscription(TenantId::default(), sub(), &row, &keyring()).unwrap();
     assert_eq!(read, subscription);
-    let request = write_request(&subscription);
-    let read = read_request(TenantId::default(), &request).unwrap();
+    let request = write_request(&subscription, &keyring());
+    let read = read_request(TenantId::default(), &request, &keyring()).unwrap();
     assert_eq!(read, (TIME, subscription));
 }
 
 #[test]
 fn a_subscription_with_signing_keys_keeps_its_bytes() {
     let mut subscription = subscription();
-    let plain = write_subscription(&subscription);
     let key = |n| SigningKey::from_private([n; 32]);
     let expires = TIME.after(Duration::from_secs(1));
     subscription.signing_keys = Some(LiveKeys::from_parts(key(2), vec![(key(1), expires)]));
-    let row = write_subscription(&subscription);
-    let (same, keys) = row.split_at(plain.len() - 1);
-    assert_eq!(same, &plain[..plain.len() - 1]);
-    insta::assert_snapshot!(hex(keys), @"020202020202020202020202020202020202020202020202020202020202020202010101010101010101010101010101010101010101010101010101010101010180897a");
-    let read = read_subscription(TenantId::default(), sub(), &row).unwrap();
+    let row = write_subscription(&subscription, &keyring());
+    insta::assert_snapshot!(hex(&row), @"032db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374001020102000000a001932c406aa9d554d970a1c3da1c0ee275e6caf7680b7184c6758682b0e87133a38fe4a805aa596dae53d28087cb131ab9e7f3a071a407a0e6f18629dfa5e3dab8ecee111d572460999e9c5850fb473717ad623b5f46694b06098750a2c945b38de8e9e394f128ee47e037b80ad703c8a97523223992301a1022c228014da9967fbc5c4eae1e3394310fe2a28305e4891c400e357c08f53eb5cdfe798268a12d13");
+    let read = read_subscription(TenantId::default(), sub(), &row, &keyring()).unwrap();
     assert_eq!(read, subscription);
+}
+
+/// As the second version wrote it, with its signing keys.
+const SECOND_SUBSCRIPTION: &str = "0201c0d4ba9d91df830300010100003277687365635f414141414141414141414141414141414141414141414141414141414141414141414141414141414141413d001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e2031020202020202020202020202020202020202020202020202020202020202020202010101010101010101010101010101010101010101010101010101010101010180897a";
+
+#[test]
+fn a_subscription_of_the_second_version_reads_as_ever() {
+    let mut expected = subscription();
+    expected.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
+    expected.spec.ordered = true;
+    expected.spec.payload_format = PayloadFormat::CloudEventsBinary;
+    expected.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    let key = |n| SigningKey::from_private([n; 32]);
+    let expires = TIME.after(Duration::from_secs(1));
+    expected.signing_keys = Some(LiveKeys::from_parts(key(2), vec![(key(1), expires)]));
+    let row = unhex(SECOND_SUBSCRIPTION);
+    let read = read_subscription(TenantId::default(), sub(), &row, &keyring());
+    assert_eq!(read.unwrap(), expected);
+}
+
+#[test]
+fn secrets_are_sealed_for_their_subscription_alone() {
+    let row = write_subscription(&subscription(), &keyring());
+    let other = SubscriptionId::from_bytes([0x12; 16]);
+    let read = |id, ring: &Keyring| read_subscription(TenantId::default(), id, &row, ring);
+    assert_eq!(read(other, &keyring()), Err(Unreadable::Malformed));
+    let ring = Keyring::new(&RootKey::generate([8; 32]), &[]);
+    let key = keyring().sealing();
+    assert_eq!(read(sub(), &ring), Err(Unreadable::Sealed(key)));
+    let secret = subscription().secrets.newest().expose().to_owned();
+    assert!(
+        !row.windows(8)
+            .any(|bytes| secret.as_bytes().windows(8).any(|part| part == bytes))
+    );
 }
 
 #[test]
 fn a_subscription_of_the_first_version_reads_as_ever() {
-    let read = read_subscription(TenantId::default(), sub(), &unhex(FIRST_SUBSCRIPTION));
+    let read = read_subscription(
+        TenantId::default(),
+        sub(),
+        &unhex(FIRST_SUBSCRIPTION),
+        &keyring(),
+    );
     assert_eq!(read.unwrap(), subscription());
 }
 
@@ -295,8 +337,8 @@ proptest! {
         let _ = read_copying(&row);
         let _ = read_api_key(ApiKeyId::new(TIME, 0), &row);
         let _ = read_replay(tenant(), ReplayId::new(TIME, 0), &row);
-        let _ = read_request(tenant(), &row);
-        prop_assert!(read_subscription(tenant(), sub(), &row).is_err());
+        let _ = read_request(tenant(), &row, &keyring());
+        prop_assert!(read_subscription(tenant(), sub(), &row, &keyring()).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who gets in: API keys, tenants and scopes, against the real binary.
 
 mod call;
+mod canaries;
 mod first_key;
 mod matrix;
 mod quotas;

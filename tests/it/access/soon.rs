@@ -1,14 +1,13 @@
 //! How soon a key is good for nothing that another process revoked, on a clock
 //! that the test moves.
 
+use crate::support::root_keys;
 use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::{SystemClock, SystemRandom},
     control::{AccessSettings, Control, Error, Limits, QuotaSettings},
-    domain::{
-        ApiKeySpec, Clock, Guard, Holder, KeyHasher, NotAuthenticated, RootKey, Scope, TenantId,
-    },
+    domain::{ApiKeySpec, Clock, Guard, Holder, KeyHasher, NotAuthenticated, Scope, TenantId},
     resolve::{self, Resolver},
     storage::{
         Engine,
@@ -23,7 +22,7 @@ const SOON: Duration = Duration::from_secs(1);
 fn control(store: &Arc<dyn Engine>) -> Control {
     let access = AccessSettings {
         keys_needed: true,
-        hasher: KeyHasher::new(&RootKey::generate([7; 32])),
+        hasher: KeyHasher::new(&root_keys()),
         admin: None,
     };
     Control::new(

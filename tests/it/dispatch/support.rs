@@ -1,5 +1,6 @@
 //! A store in a directory of its own, what publishes to it, and receivers.
 
+use crate::support::keyring;
 use std::{
     convert::Infallible,
     sync::{
@@ -214,6 +215,7 @@ async fn open(dir: &tempfile::TempDir, clock: &Arc<TestClock>) -> Arc<dyn Engine
         adapter: embedded::Adapter::Sled,
         dir: dir.path().join("data"),
         cache_bytes: embedded::Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     };
     embedded::open(settings, clock.clone()).await.unwrap()
 }

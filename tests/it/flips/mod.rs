@@ -8,6 +8,7 @@
 mod damage;
 mod read;
 
+use crate::support::keyring;
 use std::{
     collections::{BTreeMap, HashMap},
     env, fs,
@@ -236,6 +237,7 @@ fn settings(adapter: Adapter, dir: &Path) -> Settings {
         adapter,
         dir: dir.to_owned(),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod disk;
 mod trace;
 
+use crate::support::keyring;
 use std::{
     collections::HashMap,
     env,
@@ -211,6 +212,7 @@ async fn check(adapter: Adapter, image: &Path, due: &[&Acknowledged], run: &Run)
         adapter,
         dir: image.to_owned(),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     };
     let store = open(settings, Arc::new(SystemClock)).await;
     let store = store.expect("what a power cut left opens");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use postrider::{
     control::{AccessSettings, Control, Limits, QuotaSettings},
-    domain::{Guard, KeyHasher, NewEvent, RootKey, SubscriptionId, TenantId},
+    domain::{Guard, KeyHasher, NewEvent, SubscriptionId, TenantId},
     resolve::{self, Resolver},
     storage::{Engine, embedded::Disk},
 };
@@ -18,6 +18,7 @@ use super::{
     plan::Plan,
     receivers::Moods,
 };
+use crate::support::root_keys;
 
 pub struct Scene {
     pub plan: Plan,
@@ -62,7 +63,7 @@ impl Place {
 pub fn control(store: Arc<dyn Engine>, clock: Arc<Clocks>, random: Arc<SeededRandom>) -> Control {
     let access = AccessSettings {
         keys_needed: false,
-        hasher: KeyHasher::new(&RootKey::generate([0; 32])),
+        hasher: KeyHasher::new(&root_keys()),
         admin: None,
     };
     Control::new(

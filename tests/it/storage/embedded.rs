@@ -3,6 +3,7 @@
 mod erased;
 mod lost;
 
+use crate::support::keyring;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -170,6 +171,7 @@ async fn open_in(
         adapter,
         dir: dir.join("data"),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     };
     open_for(Purpose::CopyInto, settings, clock.clone()).await
 }
@@ -315,6 +317,7 @@ async fn an_unfinished_copy_is_opened_by_nothing_but_a_copy() {
             adapter: Adapter::Sled,
             dir: dir.clone(),
             cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+            keyring: keyring(),
         };
         let refused = open_for(purpose, settings, store.clock.clone()).await;
         assert_eq!(
@@ -335,6 +338,7 @@ async fn a_store_to_be_read_is_not_made() {
         adapter: Adapter::Fjall,
         dir: dir.path().join("data"),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     };
     let refused = open_for(Purpose::Read, settings, TestClock::new()).await;
     assert!(matches!(refused, Err(OpenError::Missing { .. })));

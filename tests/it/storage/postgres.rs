@@ -9,6 +9,7 @@ mod offline;
 mod outage;
 mod owners;
 
+use crate::support::keyring;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -118,7 +119,7 @@ async fn open_in(
     let settings = Settings {
         lease: LEASE,
         connections: 8,
-        ..Settings::new(url.clone())
+        ..Settings::new(url.clone(), keyring())
     };
     open_for(purpose, settings, clock.clone()).await
 }

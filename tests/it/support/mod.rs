@@ -11,12 +11,25 @@ pub mod tls;
 
 use std::{future::Future, time::Duration};
 
+use postrider::domain::{Keyring, RootKeys};
+
 pub use cluster::{Cluster, Fsync};
 pub use dns::{Dns, Reply as Answer};
 pub use outsider::Outsider;
 pub use process::Process;
 pub use receiver::{Received, Receiver, Reply};
 pub use sound::assert_sound;
+
+/// The keys that everything under test has.
+pub fn root_keys() -> RootKeys {
+    process::ROOT_KEY.parse().unwrap()
+}
+
+/// What stores under test seal secrets by.
+pub fn keyring() -> Keyring {
+    let keys = root_keys();
+    Keyring::new(&keys.newest, &keys.older)
+}
 
 /// Longest anything in a test is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);

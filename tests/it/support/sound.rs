@@ -1,5 +1,6 @@
 //! Whether everything in a store agrees with itself.
 
+use super::keyring;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -13,6 +14,7 @@ pub async fn assert_sound(adapter: Adapter, dir: &Path) {
         adapter,
         dir: dir.to_owned(),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: keyring(),
     };
     let findings = Arc::new(Mutex::new(Vec::new()));
     let keep = findings.clone();

@@ -55,6 +55,7 @@ impl Notes {
         first: &[u8],
         report: &mut Report,
     ) -> Option<()> {
+        let keyring = &report.keyring;
         let totals = &mut report.checked.totals;
         match key::tag_of(key)? {
             Tag::Subscription => {
@@ -62,14 +63,15 @@ impl Notes {
                 let (tenant, id) = key::named_of(key)?;
                 let id = SubscriptionId::from_bytes(id.try_into().ok()?);
                 let row = piece::join(catalog, key, first).ok()?;
-                let subscription = read_subscription(tenant, id, &row).ok()?;
+                let subscription = read_subscription(tenant, id, &row, keyring).ok()?;
                 totals.subscription_versions += subscription.version.0;
             }
             Tag::Request => {
                 totals.requests += 1;
                 let (tenant, name) = key::named_of(key)?;
                 std::str::from_utf8(name).ok()?;
-                read_request(tenant, &piece::join(catalog, key, first).ok()?).ok()?;
+                let row = piece::join(catalog, key, first).ok()?;
+                read_request(tenant, &row, keyring).ok()?;
             }
             Tag::Replay => {
                 let (tenant, id) = key::named_of(key)?;

@@ -22,7 +22,10 @@ use super::{
     open::{Adapter, CATALOG, Settings},
     sled::SledPartition,
 };
-use crate::storage::{Checked, Error, Finding, Found};
+use crate::{
+    domain::Keyring,
+    storage::{Checked, Error, Finding, Found},
+};
 
 /// Checks the store in a directory. Fails only if there is none, or if it is in
 /// use.
@@ -43,7 +46,8 @@ fn check_in<D: Database>(settings: Settings, found: Found) -> Result<Checked, Op
         |dir: PathBuf| Folder::<D>::new(dir.clone()).map_err(|error| OpenError::io(&dir, error));
     let root = folder(dir.path().to_owned())?;
     let days = Box::new(folder(dir.days())?);
-    Ok(audit(dir.path(), &root, days, settings.cache_bytes, found))
+    let report = Report::new(settings.keyring, found);
+    Ok(audit(dir.path(), &root, days, settings.cache_bytes, report))
 }
 
 /// Checks all partitions below a directory.
@@ -52,13 +56,8 @@ pub(super) fn audit(
     root: &dyn Space,
     days: Box<dyn Space>,
     cache_bytes: u64,
-    found: Found,
+    mut report: Report,
 ) -> Checked {
-    let mut report = Report {
-        place: PathBuf::new(),
-        checked: Checked::default(),
-        found,
-    };
     report.enter(dir.join(CATALOG));
     let catalog = open_catalog(root, cache_bytes);
     let read = catalog.and_then(|catalog| Notes::read(&*catalog, &mut report));
@@ -112,13 +111,23 @@ fn open_catalog(root: &dyn Space, cache_bytes: u64) -> Result<Arc<dyn Partition>
 }
 
 /// Where findings go, with the place where they are made.
-struct Report {
+pub(super) struct Report {
+    keyring: Keyring,
     place: PathBuf,
     checked: Checked,
     found: Found,
 }
 
 impl Report {
+    pub(super) fn new(keyring: Keyring, found: Found) -> Self {
+        Self {
+            keyring,
+            place: PathBuf::new(),
+            checked: Checked::default(),
+            found,
+        }
+    }
+
     /// What follows is found there.
     fn enter(&mut self, place: PathBuf) {
         self.place = place;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        check::audit,
+        check::{Report, audit},
         day::Day,
         key,
         kv::{Batch, Partition, Space},
@@ -84,13 +84,9 @@ fn check(disk: &Disk) -> (Checked, Vec<Finding>) {
 pub(super) fn check_days(disk: &Disk, days: Box<dyn Space>) -> (Checked, Vec<Finding>) {
     let found = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&found);
-    let checked = audit(
-        Path::new("data"),
-        &disk.space(""),
-        days,
-        0,
-        Box::new(move |finding| keep.lock().unwrap().push(finding)),
-    );
+    let found_one = Box::new(move |finding| keep.lock().unwrap().push(finding));
+    let report = Report::new(Disk::keyring(), found_one);
+    let checked = audit(Path::new("data"), &disk.space(""), days, 0, report);
     let found = found.lock().unwrap().clone();
     assert_eq!(checked.findings, found.len() as u64);
     (checked, found)

@@ -16,11 +16,13 @@ use super::{
         open::start,
         sled::SledPartition,
         store::Store,
-        threads::Threads,
     },
     support::*,
 };
-use crate::storage::{Catalog, CommitNumber, Engine, Error, Health, Purpose, Queue};
+use crate::{
+    domain::{Keyring, RootKey},
+    storage::{Catalog, CommitNumber, Engine, Error, Health, Purpose, Queue},
+};
 
 /// Partitions whose commits fail once they are told to.
 struct FailingSpace {
@@ -94,15 +96,11 @@ fn failing_store(dir: &tempfile::TempDir) -> (Store, Arc<AtomicBool>) {
     let data = DataDir::take(dir.path().to_owned(), "sled").unwrap();
     let clock = Arc::new(TestClock::at(NOON));
     let days = Box::new(space("days"));
-    let Ok(store) = start(
-        Purpose::Serve,
-        Threads::Own,
-        data,
-        &space("root"),
-        days,
-        1 << 20,
-        clock,
-    ) else {
+    let (root, keyring) = (
+        space("root"),
+        Keyring::new(&RootKey::generate([7; 32]), &[]),
+    );
+    let Ok(store) = start(Purpose::Serve, data, &root, days, 1 << 20, keyring, clock) else {
         panic!("the disk still works");
     };
     (store, fails)

@@ -5,14 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     super::{
         Disk,
-        check::audit,
+        check::{Report, audit},
         day::Day,
         dir::DataDir,
         key,
         kv::{Batch, Space},
         open::start,
         store::Store,
-        threads::Threads,
         write::Write,
     },
     support::*,
@@ -33,7 +32,7 @@ fn open(disk: &Disk) -> Store {
     let dir = DataDir::locked(PathBuf::from("data"), "memory".to_owned(), owner);
     let (root, days) = (disk.space(""), Box::new(disk.space("days/")));
     let clock = Arc::new(TestClock::at(NOON));
-    start(Purpose::Serve, Threads::Own, dir, &root, days, 0, clock).unwrap()
+    start(Purpose::Serve, dir, &root, days, 0, Disk::keyring(), clock).unwrap()
 }
 
 /// Of several of these not all fit into one piece.
@@ -91,7 +90,8 @@ fn findings(disk: &Disk) -> Vec<String> {
     let days = Box::new(disk.space("days/"));
     let root = disk.space("");
     let note = Box::new(move |it: crate::storage::Finding| finding.lock().push(it.what));
-    audit(&PathBuf::from("data"), &root, days, 0, note);
+    let report = Report::new(Disk::keyring(), note);
+    audit(&PathBuf::from("data"), &root, days, 0, report);
     let found = found.lock();
     found.clone()
 }

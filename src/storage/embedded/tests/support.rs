@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use super::super::{Adapter, OpenError, Settings, open};
 use crate::{
     domain::{
-        Attempt, AttemptId, Clock, ContentType, DeliveryId, Event, EventId, EventPatterns,
-        LiveSecrets, NewEvent, Next, Payload, Phases, Secret, Subscription, SubscriptionId,
-        SubscriptionSpec, TenantId, Timestamp, Trigger,
+        Attempt, AttemptId, Clock, ContentType, DeliveryId, Event, EventId, EventPatterns, Keyring,
+        LiveSecrets, NewEvent, Next, Payload, Phases, RootKey, Secret, Subscription,
+        SubscriptionId, SubscriptionSpec, TenantId, Timestamp, Trigger,
     },
     storage::{AcceptEvents, Accepted, AttemptRecord, Engine, PageRequest, Result, Routed},
 };
@@ -73,6 +73,7 @@ pub(super) async fn try_open(
         adapter: Adapter::Sled,
         dir: dir.path().join("data"),
         cache_bytes: Settings::DEFAULT_CACHE_BYTES,
+        keyring: Keyring::new(&RootKey::generate([7; 32]), &[]),
     };
     open(settings, Arc::clone(clock) as Arc<dyn Clock>).await
 }

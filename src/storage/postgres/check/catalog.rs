@@ -89,7 +89,8 @@ async fn subscriptions(client: &Connection, report: &mut Report) -> Result<()> {
             totals.subscriptions += 1;
             totals.subscription_versions += version;
             let tenant = to_tenant(row.get("tenant")).ok();
-            let read = tenant.map(|tenant| read_subscription(tenant, id, row.get("content")));
+            let read = tenant
+                .map(|tenant| read_subscription(tenant, id, row.get("content"), &report.keyring));
             let Some(Ok(subscription)) = read else {
                 report.malformed(id);
                 continue;
@@ -126,7 +127,8 @@ async fn requests(client: &Connection, report: &mut Report) -> Result<()> {
             report.checked.totals.requests += 1;
             let name = row.get::<_, &[u8]>("name");
             let tenant = to_tenant(row.get("tenant")).ok();
-            let read = tenant.map(|tenant| read_request(tenant, row.get("content")));
+            let read =
+                tenant.map(|tenant| read_request(tenant, row.get("content"), &report.keyring));
             if !matches!(read, Some(Ok(_))) || std::str::from_utf8(name).is_err() {
                 report.malformed(name.escape_ascii());
             }

@@ -17,7 +17,10 @@ use super::{
     migrate,
     scan::Bounds,
 };
-use crate::storage::{Checked, Error, Finding, Found, Result, day::Day, error::describe};
+use crate::{
+    domain::Keyring,
+    storage::{Checked, Error, Finding, Found, Result, day::Day, error::describe},
+};
 
 /// What is looked at together.
 const PIECE: Bounds = Bounds {
@@ -27,7 +30,7 @@ const PIECE: Bounds = Bounds {
 
 /// Checks the store in a database. Fails only if there is none, if it is in use,
 /// or if the database fails.
-pub async fn check(url: &Url, found: Found) -> Result<Checked, OpenError> {
+pub async fn check(url: &Url, keyring: Keyring, found: Found) -> Result<Checked, OpenError> {
     migrate::expect(url).await?;
     let checking = async {
         let connections = Connections::to(url, 2)?;
@@ -35,7 +38,7 @@ pub async fn check(url: &Url, found: Found) -> Result<Checked, OpenError> {
             return Ok(None);
         };
         let client = connections.get().await?;
-        let mut report = Report::new(found);
+        let mut report = Report::new(keyring, found);
         audit(&client, &mut report).await?;
         claim.release().await;
         Ok(Some(report.checked))
@@ -108,14 +111,16 @@ async fn partitions(client: &Connection, report: &mut Report) -> Result<Vec<Day>
 
 /// Where findings go, with the table in which they are made.
 struct Report {
+    keyring: Keyring,
     place: String,
     checked: Checked,
     found: Found,
 }
 
 impl Report {
-    fn new(found: Found) -> Self {
+    fn new(keyring: Keyring, found: Found) -> Self {
         Self {
+            keyring,
             place: SCHEMA.to_owned(),
             checked: Checked::default(),
             found,

@@ -1,6 +1,7 @@
 //! The check of a store in a database: what is sound has no findings, and what
 //! is damaged is named.
 
+use crate::support::keyring;
 use std::sync::{Arc, Mutex};
 
 use postrider::{
@@ -45,7 +46,7 @@ async fn checked(url: &Url) -> (Checked, Vec<String>) {
         let line = format!("{}: {}", finding.place, finding.what);
         keep.lock().unwrap().push(line);
     };
-    let checked = check(url, Box::new(found)).await.unwrap();
+    let checked = check(url, keyring(), Box::new(found)).await.unwrap();
     let findings = std::mem::take(&mut *findings.lock().unwrap());
     (checked, findings)
 }

@@ -1,5 +1,6 @@
 //! Who works on a store alone, and who serves it, keep out of each other's way.
 
+use crate::support::keyring;
 use std::sync::Arc;
 
 use postrider::storage::{
@@ -30,7 +31,7 @@ async fn a_store_that_is_served_is_neither_read_nor_copied_into() {
             "{text}"
         );
     }
-    let checked = check(&store.url, Box::new(|_| {})).await;
+    let checked = check(&store.url, keyring(), Box::new(|_| {})).await;
     assert!(matches!(checked, Err(OpenError::InUse { .. })));
 }
 
@@ -103,7 +104,7 @@ async fn an_unfinished_copy_is_opened_by_nothing_but_a_copy() {
             )
         );
     }
-    let checked = check(url, Box::new(|_| {})).await.unwrap();
+    let checked = check(url, keyring(), Box::new(|_| {})).await.unwrap();
     assert_eq!(checked.findings, 1);
     let copied = open_in(Purpose::CopyInto, url, &store.clock).await.unwrap();
     copied.note_copy(None).await.unwrap();

@@ -1,11 +1,12 @@
 //! Several processes on one store.
 
+use crate::support::root_keys;
 use std::{sync::Arc, time::Duration};
 
 use postrider::{
     bootstrap::SystemRandom,
     control::{AccessSettings, Control, Limits, QuotaSettings},
-    domain::{Guard, KeyHasher, RootKey, State, StateCode, Subscription, SubscriptionId},
+    domain::{Guard, KeyHasher, State, StateCode, Subscription, SubscriptionId},
     resolve::{self, Resolver},
     storage::{AcceptEvents, AttemptRecord, Engine, Error, Routed},
 };
@@ -139,7 +140,7 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
         Limits::default(),
         AccessSettings {
             keys_needed: false,
-            hasher: KeyHasher::new(&RootKey::generate([0; 32])),
+            hasher: KeyHasher::new(&root_keys()),
             admin: None,
         },
         QuotaSettings::default(),

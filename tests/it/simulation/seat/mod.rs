@@ -1,22 +1,21 @@
 //! The store as the product holds it in the simulation: one that takes its time,
 //! notes what goes through it, and has the bugs that a test plants.
 
+mod through;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use postrider::{
     domain::{
-        ApiKey, ApiKeyId, Attempt, Counts, Delivery, DeliveryFilter, DeliveryId, Erasure, Event,
-        EventId, Holder, Replay, ReplayId, StatsGroup, StatsQuery, Subscription, SubscriptionId,
-        TenantId, Timestamp, Version,
+        Attempt, Delivery, DeliveryFilter, DeliveryId, Event, EventId, Subscription,
+        SubscriptionId, TenantId, Timestamp, Version,
     },
     storage::{
-        self, AcceptEvents, Accepted, AttemptRecord, Candidates, Catalog, Chunk, ChunkSize,
-        Copying, Created, Cursor, DeliveryChange, Due, DueKey, DuePage, Engine, Erase, Erased,
-        Error, EventFilter, Health, Hint, Ingest, Keys, Log, LogPosition, LogSlice, Occupancy,
-        Page, PageRequest, Queue, Removed, RemovedEvents, ReplayAdvance, ReplayChange, Replays,
-        Result, Retention, Stats, SubscriptionChange, TenantSubscriptions, Transfer, View, Work,
+        AcceptEvents, Accepted, AttemptRecord, Catalog, Created, DeliveryChange, Due, DueKey,
+        DuePage, Engine, Error, EventFilter, Hint, Ingest, Log, LogPosition, LogSlice, Page,
+        PageRequest, Queue, Result, SubscriptionChange, TenantSubscriptions, View, Work,
     },
 };
 use tokio::sync::{broadcast, watch};
@@ -180,13 +179,6 @@ impl Catalog for Seat {
 }
 
 #[async_trait]
-impl Erase for Seat {
-    async fn erase(&self, tenant: &TenantId, what: Erasure, now: Timestamp) -> Result<Erased> {
-        self.slowly(self.store.erase(tenant, what, now)).await
-    }
-}
-
-#[async_trait]
 impl Ingest for Seat {
     async fn accept_events(&self, mut events: AcceptEvents) -> Result<Vec<Accepted>> {
         self.planted.accepts(&mut events);
@@ -198,25 +190,6 @@ impl Ingest for Seat {
         let accept = self.store.accept_events(events);
         self.noted(stored, |history| &mut history.stored, accept)
             .await
-    }
-}
-
-#[async_trait]
-impl Keys for Seat {
-    async fn create_key(&self, key: ApiKey) -> Result<()> {
-        self.store.create_key(key).await
-    }
-
-    async fn find_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
-        self.store.find_key(id).await
-    }
-
-    async fn list_keys(&self, holder: &Holder, page: PageRequest) -> Result<Page<ApiKey>> {
-        self.store.list_keys(holder, page).await
-    }
-
-    async fn revoke_key(&self, holder: &Holder, id: ApiKeyId, now: Timestamp) -> Result<ApiKey> {
-        self.store.revoke_key(holder, id, now).await
     }
 }
 
@@ -385,104 +358,5 @@ impl Queue for Seat {
 
     fn hints(&self) -> broadcast::Receiver<Arc<Hint>> {
         self.store.hints()
-    }
-}
-
-#[async_trait]
-impl Replays for Seat {
-    async fn create_replay(&self, replay: Replay) -> Result<()> {
-        self.slowly(self.store.create_replay(replay)).await
-    }
-
-    async fn replay(&self, tenant: &TenantId, id: ReplayId) -> Result<Replay> {
-        self.store.replay(tenant, id).await
-    }
-
-    async fn list_replays(&self, tenant: &TenantId, page: PageRequest) -> Result<Page<Replay>> {
-        self.store.list_replays(tenant, page).await
-    }
-
-    async fn running_replays(&self) -> Result<Vec<Replay>> {
-        self.store.running_replays().await
-    }
-
-    async fn candidates(&self, replay: &Replay, limit: usize) -> Result<Candidates> {
-        self.slowly(self.store.candidates(replay, limit)).await
-    }
-
-    async fn advance_replay(&self, advance: ReplayAdvance) -> Result<Replay> {
-        self.slowly(self.store.advance_replay(advance)).await
-    }
-
-    async fn change_replay(
-        &self,
-        tenant: &TenantId,
-        id: ReplayId,
-        change: ReplayChange,
-        now: Timestamp,
-    ) -> Result<Replay> {
-        self.slowly(self.store.change_replay(tenant, id, change, now))
-            .await
-    }
-}
-
-#[async_trait]
-impl Retention for Seat {
-    async fn remove_expired(&self, before: Timestamp) -> Result<Removed> {
-        self.store.remove_expired(before).await
-    }
-
-    async fn remove_of_tenant(
-        &self,
-        tenant: &TenantId,
-        before: Timestamp,
-    ) -> Result<RemovedEvents> {
-        self.store.remove_of_tenant(tenant, before).await
-    }
-}
-
-#[async_trait]
-impl Stats for Seat {
-    async fn stats(
-        &self,
-        tenant: &TenantId,
-        query: &StatsQuery,
-        limit: usize,
-    ) -> Result<Vec<(StatsGroup, Counts)>> {
-        self.store.stats(tenant, query, limit).await
-    }
-}
-
-#[async_trait]
-impl Transfer for Seat {
-    async fn export(&self, after: Option<Cursor>, size: ChunkSize) -> Result<Chunk> {
-        self.store.export(after, size).await
-    }
-
-    async fn import(&self, records: Vec<storage::Stored>) -> Result<()> {
-        self.store.import(records).await
-    }
-
-    async fn occupancy(&self) -> Result<Occupancy> {
-        self.store.occupancy().await
-    }
-
-    async fn note_copy(&self, copy: Option<Copying>) -> Result<()> {
-        self.store.note_copy(copy).await
-    }
-
-    async fn counts(&self) -> Result<storage::Counts> {
-        self.store.counts().await
-    }
-}
-
-#[async_trait]
-impl Engine for Seat {
-    fn health(&self) -> watch::Receiver<Health> {
-        self.store.health()
-    }
-
-    async fn close(&self) {
-        self.store.close().await;
     }
 }
