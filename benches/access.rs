@@ -33,6 +33,7 @@ async fn main() {
             older: Vec::new(),
         }),
         admin: None,
+        certificates: Vec::new(),
     };
     let control = Control::new(
         store.unwrap(),
@@ -52,11 +53,11 @@ async fn main() {
     let (_, key) = control.create_key(spec).await.unwrap();
     let key = key.expose();
     let good = time(async || {
-        let identity = control.identify(Some(key)).await.unwrap();
+        let identity = control.identify(Some(key), None).await.unwrap();
         identity.call(None, Scope::Publish).is_ok()
     });
     let mistyped = key.replace('_', "-");
-    let bad = time(async || control.identify(Some(&mistyped)).await.is_err());
+    let bad = time(async || control.identify(Some(&mistyped), None).await.is_err());
     println!("{:>10.2?} a good key", good.await);
     println!("{:>10.2?} a mistyped one", bad.await);
 }

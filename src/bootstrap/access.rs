@@ -15,8 +15,8 @@ use crate::{
     config::{AuthMode, Config, EngineName, Secrets},
     control::{AccessSettings, Control},
     domain::{
-        ApiKeyId, ApiKeySpec, Clock, Holder, Invalid, KeyHasher, KeyText, Keyring, Random, RootKey,
-        RootKeys, Scopes,
+        ApiKeyId, ApiKeySpec, Clock, Grant, Holder, Invalid, KeyHasher, KeyText, Keyring, Random,
+        RootKey, RootKeys, Scopes,
     },
 };
 
@@ -71,6 +71,7 @@ pub(super) fn settings(config: &Config, configured: Configured) -> AccessSetting
         keys_needed: config.auth.mode == AuthMode::Keys,
         hasher: KeyHasher::new(&configured.root),
         admin: configured.admin,
+        certificates: config.auth.certificates.clone(),
     }
 }
 
@@ -78,7 +79,9 @@ pub(super) fn settings(config: &Config, configured: Configured) -> AccessSetting
 /// unless it has one or one is configured.
 pub(super) async fn begin(config: &Config, control: &Control) -> Result<()> {
     let auth = &config.auth;
-    let configured = auth.admin_key.is_some() || auth.admin_key_file.is_some();
+    let configured = auth.admin_key.is_some()
+        || auth.admin_key_file.is_some()
+        || auth.certificates.iter().any(Grant::is_for_operator);
     if auth.mode == AuthMode::None || configured || control.has_operator().await? {
         return Ok(());
     }

@@ -61,6 +61,11 @@ fn access(config: &Config) -> Vec<Conflict> {
         "auth.admin_key and auth.admin_key_file are both set; leave one out",
     ));
     found.extend(told_if(
+        !auth.certificates.is_empty() && config.tls.client_ca_file.is_none(),
+        &["auth.certificates"],
+        "auth.certificates needs tls.client_ca_file, the authorities of clients' certificates",
+    ));
+    found.extend(told_if(
         secrets.key.is_some() && secrets.key_file.is_some(),
         &["secrets.key"],
         "secrets.key and secrets.key_file are both set; leave one out",

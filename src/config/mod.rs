@@ -6,6 +6,7 @@ mod closest;
 mod conflicts;
 mod error;
 mod format;
+mod granted;
 mod list;
 mod load;
 mod quotas;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     AuthMode, ClientAuth, DatabaseUrl, EngineName, LogFormat, Section,
     format::{Address, Choice, Count, Filter, Format, Optional, Path, Period, Size, Switch},
+    granted::Granted,
     list::List,
     quotas::Rate,
     reach::{Excepted, Nameserver},
@@ -17,7 +18,7 @@ use super::{
     tenants::{ByTenant, OfTenants},
     units::{DAY, GIB, HOUR, KIB, MIB, SECOND},
 };
-use crate::domain::{Exception, KeyText, RateLimit, RootKeys};
+use crate::domain::{Exception, Grant, KeyText, RateLimit, RootKeys};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,6 +142,11 @@ section! {
         admin_key: Option<KeyText> as Hidden<KeyText> = None,
         /// A file that holds that key.
         admin_key_file: Option<PathBuf> as Optional<Path> = None,
+        /// Clients that need no key, known by a name in the certificate that they
+        /// show (`tls.client_ca_file`): a DNS name or URI among its alternative names,
+        /// or its whole subject, such as `CN=billing`. Each with the tenant it acts
+        /// for, or `*` for all, and what it may do. A key that is shown counts instead.
+        certificates: Vec<Grant> as List<Granted> = Vec::new(),
     }
 }
 

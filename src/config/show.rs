@@ -107,6 +107,7 @@ mod tests {
         mode = "keys"  # default
         admin_key = ""  # default
         admin_key_file = ""  # default
+        certificates = ""  # default
 
         [secrets]
         key = ""  # default

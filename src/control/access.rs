@@ -1,4 +1,4 @@
-//! Who calls: finds the key that was shown. What was found is kept, and read
+//! Who calls: finds the key or the certificate that was shown. What was found is kept, and read
 //! again several times a second, so that one that another process revoked is
 //! good for less than a second more, whatever gets lost on the way.
 
@@ -12,7 +12,10 @@ use tokio::{
 
 use super::Result;
 use crate::{
-    domain::{ApiKey, ApiKeyId, Clock, Identity, KeyHash, KeyHasher, KeyText, NotAuthenticated},
+    domain::{
+        ApiKey, ApiKeyId, Certificate, Clock, Grant, Identity, KeyHash, KeyHasher, KeyText,
+        NotAuthenticated,
+    },
     storage::Engine,
 };
 
@@ -38,6 +41,8 @@ pub struct AccessSettings {
     pub hasher: KeyHasher,
     /// A key for all tenants and scopes that is not in the store.
     pub admin: Option<KeyText>,
+    /// Clients that need no key; the first that names one counts.
+    pub certificates: Vec<Grant>,
 }
 
 /// Knows callers by the keys in a store.
@@ -47,6 +52,7 @@ pub(super) struct Access {
     keys_needed: bool,
     hasher: KeyHasher,
     admin: Option<(ApiKeyId, KeyHash)>,
+    certificates: Vec<Grant>,
     known: Mutex<HashMap<ApiKeyId, Known>>,
     lookups: Semaphore,
     /// Told of each key that this process revokes.
@@ -72,6 +78,7 @@ impl Access {
             store,
             clock,
             keys_needed: settings.keys_needed,
+            certificates: settings.certificates,
             admin,
             hasher,
             known: Mutex::default(),
@@ -85,12 +92,18 @@ impl Access {
         self.hasher.hash(key)
     }
 
-    /// Who shows this key.
-    pub(super) async fn identify(&self, shown: Option<&str>) -> Result<Identity> {
+    /// Who shows this key; without one, whose certificate this is.
+    pub(super) async fn identify(
+        &self,
+        shown: Option<&str>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Identity> {
         if !self.keys_needed {
             return Ok(Identity::anybody());
         }
-        let shown = shown.ok_or(NotAuthenticated::NoKey)?;
+        let Some(shown) = shown else {
+            return Ok(self.granted(certificate)?);
+        };
         let text = shown.parse::<KeyText>();
         let text = text.map_err(|_| NotAuthenticated::Malformed)?;
         let hash = self.hasher.hash(&text);
@@ -106,6 +119,14 @@ impl Access {
             scopes: key.spec.scopes,
             key: Some(key.id),
         })
+    }
+
+    /// Who is known by their certificate alone.
+    fn granted(&self, certificate: Option<&Certificate>) -> Result<Identity, NotAuthenticated> {
+        let certificate = certificate.ok_or(NotAuthenticated::NoKey)?;
+        let mut grants = self.certificates.iter();
+        let identity = grants.find_map(|grant| grant.identity(certificate));
+        identity.ok_or_else(|| NotAuthenticated::NoGrant(certificate.to_string()))
     }
 
     /// Waits until the key is no longer good, and says why. What is known by no

@@ -3,16 +3,20 @@
 use super::{Control, Error, List, Listed, Result};
 use crate::{
     domain::{
-        ApiKey, ApiKeyId, ApiKeySpec, Caller, Holder, Identity, KeyText, NotAdmitted,
+        ApiKey, ApiKeyId, ApiKeySpec, Caller, Certificate, Holder, Identity, KeyText, NotAdmitted,
         NotAuthenticated, Scope,
     },
     storage,
 };
 
 impl Control {
-    /// Who shows this key.
-    pub async fn identify(&self, shown: Option<&str>) -> Result<Identity> {
-        self.access.identify(shown).await
+    /// Who shows this key; without one, whose certificate this is.
+    pub async fn identify(
+        &self,
+        shown: Option<&str>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Identity> {
+        self.access.identify(shown, certificate).await
     }
 
     /// Waits until the key is no longer good, and says why; for ever if there

@@ -27,11 +27,17 @@ pub struct Caller {
 }
 
 /// Why somebody is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAuthenticated {
     /// There is no key.
     #[error("call needs an API key, in the metadata \"authorization: Bearer pr_...\"")]
     NoKey,
+    /// There is no key, and the certificate is not one that stands for it.
+    #[error(
+        "call needs an API key, as auth.certificates has no name of the client's certificate \
+         ({0})"
+    )]
+    NoGrant(String),
     /// It is no key, or has a mistake.
     #[error(
         "authorization must be \"Bearer\" and an API key; this is none, or was cut or mistyped"

@@ -7,6 +7,7 @@ mod attempt;
 mod base32;
 mod breaker;
 mod caller;
+mod certificate;
 #[cfg(test)]
 pub(crate) mod damaged;
 mod delivery;
@@ -46,6 +47,7 @@ pub use api_key::{ApiKey, ApiKeySpec, Holder};
 pub use attempt::{Attempt, Headers, Phases};
 pub use breaker::BreakerChange;
 pub use caller::{Caller, Identity, NotAdmitted, NotAllowed, NotAuthenticated};
+pub use certificate::{Certificate, Grant};
 pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
 pub use erasure::{Erasure, Reach};
 pub use event::{ContentType, Event, NewEvent, Payload};

@@ -1,6 +1,8 @@
 //! What a caller may do.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+use super::Invalid;
 
 /// A kind of calls. None of them includes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +37,17 @@ impl fmt::Display for Scope {
             Self::Manage => "manage",
             Self::Admin => "admin",
         })
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let scope = Self::ALL
+            .into_iter()
+            .find(|scope| scope.to_string() == text);
+        scope.ok_or_else(|| Invalid::new("must be publish, read, manage or admin"))
     }
 }
 
@@ -96,6 +109,8 @@ mod tests {
         assert_eq!(Scopes::from_bits(some.bits()), Some(some));
         assert_eq!(Scopes::from_bits(0b1_0000), None);
         assert_eq!(Scope::ALL.into_iter().collect::<Scopes>(), Scopes::ALL);
+        assert_eq!("manage".parse(), Ok(Scope::Manage));
+        assert!("Manage".parse::<Scope>().is_err());
         assert!(Scopes::default().is_empty() && !some.contains(Scope::Read));
     }
 }

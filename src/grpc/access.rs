@@ -12,11 +12,12 @@ use futures_util::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use http::HeaderMap;
+use http::request::Parts;
 use tonic::{Request, Status};
 use tower::{Layer, Service};
 
 use super::{
+    Peer,
     scopes::{Need, need},
     status::to_status,
 };
@@ -64,7 +65,7 @@ where
         self.services.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let control = self.control.clone();
         // Those that are ready take the call, and their clone gets ready next.
         let next = self.services.clone();
@@ -75,9 +76,11 @@ where
                 Some(Need::Nothing) => return services.call(request).await,
                 None => return Ok(Status::unimplemented("").into_http()),
             };
-            match admit(&control, request.headers(), scope).await {
+            let (mut call, body) = request.into_parts();
+            match admit(&control, &call, scope).await {
                 Ok(caller) => {
-                    request.extensions_mut().insert(caller);
+                    call.extensions.insert(caller);
+                    let request = http::Request::from_parts(call, body);
                     services.call(request).await
                 }
                 Err(error) => Ok(to_status(error).into_http()),
@@ -87,11 +90,13 @@ where
 }
 
 /// Who makes a call that needs this scope.
-async fn admit(control: &Control, headers: &HeaderMap, scope: Scope) -> Result<Caller, Error> {
-    let shown = headers.get(http::header::AUTHORIZATION);
+async fn admit(control: &Control, call: &Parts, scope: Scope) -> Result<Caller, Error> {
+    let certificate = call.extensions.get::<Peer>();
+    let certificate = certificate.and_then(|peer| peer.certificate.as_deref());
+    let shown = call.headers.get(http::header::AUTHORIZATION);
     let shown = shown.map(|shown| bearer(shown.as_bytes()).unwrap_or_default());
-    let identity = control.identify(shown).await?;
-    let named = headers.get(TENANT);
+    let identity = control.identify(shown, certificate).await?;
+    let named = call.headers.get(TENANT);
     let named = named.map(|named| named.to_str().unwrap_or_default());
     Ok(identity.call(named, scope)?)
 }

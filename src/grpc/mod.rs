@@ -24,7 +24,7 @@ pub use self::{
     call::Limits,
     health::States,
     serve::{Settings, serve, serve_health},
-    server::{Identity, Peer, Places, Shutdown, Tls, TlsError, TlsFiles},
+    server::{Peer, Places, Shutdown, Tls, TlsError, TlsFiles},
 };
 
 /// When a call that streams has to come to an end, because the server or its

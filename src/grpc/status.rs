@@ -116,7 +116,7 @@ fn tell(error: &Error) -> Told {
                 ..told(Code::NotFound, "NOT_FOUND")
             }
         }
-        Error::NotAuthenticated(why) => told(Code::Unauthenticated, unauthenticated(*why)),
+        Error::NotAuthenticated(why) => told(Code::Unauthenticated, unauthenticated(why)),
         Error::NotAllowed(why) => not_allowed(*why, told),
         Error::QuotaExceeded {
             tenant,
@@ -175,9 +175,10 @@ fn tell(error: &Error) -> Told {
     }
 }
 
-fn unauthenticated(why: NotAuthenticated) -> &'static str {
+fn unauthenticated(why: &NotAuthenticated) -> &'static str {
     match why {
         NotAuthenticated::NoKey => "API_KEY_MISSING",
+        NotAuthenticated::NoGrant(_) => "CERTIFICATE_UNKNOWN",
         NotAuthenticated::Malformed => "API_KEY_MALFORMED",
         NotAuthenticated::Unknown => "API_KEY_UNKNOWN",
         NotAuthenticated::Revoked => "API_KEY_REVOKED",
@@ -254,6 +255,7 @@ mod tests {
             },
             Error::NotFound(Resource::Event(event)),
             NotAuthenticated::NoKey.into(),
+            NotAuthenticated::NoGrant("CN=client".to_owned()).into(),
             NotAuthenticated::Malformed.into(),
             NotAuthenticated::Unknown.into(),
             NotAuthenticated::Revoked.into(),
@@ -309,6 +311,7 @@ mod tests {
         InvalidArgument PAYLOAD_TOO_LARGE: event.data must be at most 256 bytes, is 300 +BadRequest
         NotFound NOT_FOUND: event evt_00000000z8e008000000000000 does not exist +ResourceInfo
         Unauthenticated API_KEY_MISSING: call needs an API key, in the metadata "authorization: Bearer pr_..."
+        Unauthenticated CERTIFICATE_UNKNOWN: call needs an API key, as auth.certificates has no name of the client's certificate (CN=client)
         Unauthenticated API_KEY_MALFORMED: authorization must be "Bearer" and an API key; this is none, or was cut or mistyped
         Unauthenticated API_KEY_UNKNOWN: API key is not known
         Unauthenticated API_KEY_REVOKED: API key was revoked

@@ -168,11 +168,11 @@ async fn a_bench_of_recovery_watches_the_rate_rise() {
     assert!(report["failed_attempts"].as_u64() > Some(0), "{report}");
     let ramp = report["ramp_per_s"].as_array().expect("it is a list");
     assert_eq!(ramp.len(), 8, "{report}");
-    // A machine that is busy counts some a second later, never earlier.
     let mut arrived = 0;
     for (seconds, count) in (1..).zip(ramp) {
-        arrived += count.as_u64().expect("it is a count");
-        assert!(arrived <= 100 * seconds + 2, "{report}");
+        let count = count.as_u64().expect("it is a count");
+        arrived += count;
+        assert!(count <= 102 && arrived <= 100 * seconds + 2, "{report}");
     }
     assert!(report["delivered"].as_u64() > Some(200), "{report}");
 }

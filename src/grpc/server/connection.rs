@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::TaskTracker;
 
-use super::{Identity, Peer, Shutdown, Tls, socket::Socket};
+use super::{Peer, Shutdown, Tls, peer, socket::Socket};
 use crate::grpc::call::Calls;
 
 /// Longest TLS handshake.
@@ -86,7 +86,7 @@ impl Connections {
         let Some(tls) = &self.tls else {
             let peer = Peer {
                 address,
-                identity: None,
+                certificate: None,
             };
             return self.serve_http2(stream, peer).await;
         };
@@ -98,8 +98,11 @@ impl Connections {
             Ok(stream) => {
                 let (_, connection) = stream.get_ref();
                 let certificate = connection.peer_certificates().and_then(<[_]>::first);
-                let identity = certificate.and_then(Identity::of).map(Arc::new);
-                let peer = Peer { address, identity };
+                let certificate = certificate.and_then(peer::read).map(Arc::new);
+                let peer = Peer {
+                    address,
+                    certificate,
+                };
                 self.serve_http2(stream, peer).await;
             }
             // Like a connection that breaks, no trouble of the server's.

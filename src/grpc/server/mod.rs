@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::{accept::accept, connection::Connections};
 pub use self::{
-    peer::{Identity, Peer},
+    peer::Peer,
     places::Places,
     tls::{Tls, TlsError, TlsFiles},
 };

@@ -24,6 +24,7 @@ fn control(store: &Arc<dyn Engine>) -> Control {
         keys_needed: true,
         hasher: KeyHasher::new(&root_keys()),
         admin: None,
+        certificates: Vec::new(),
     };
     Control::new(
         Arc::clone(store),
@@ -46,7 +47,7 @@ fn spec() -> ApiKeySpec {
 }
 
 async fn refusal(control: &Control, key: &str) -> Option<NotAuthenticated> {
-    match control.identify(Some(key)).await {
+    match control.identify(Some(key), None).await {
         Ok(_) => None,
         Err(Error::NotAuthenticated(why)) => Some(why),
         Err(error) => panic!("{error}"),
@@ -96,7 +97,7 @@ async fn a_key_that_is_revoked_here_is_refused_at_once() {
     let (key, text) = control.create_key(spec()).await.unwrap();
     let stream = tokio::spawn(control.until_refused(Some(key.id)));
     assert_eq!(refusal(&control, text.expose()).await, None);
-    let caller = control.identify(Some(text.expose())).await.unwrap();
+    let caller = control.identify(Some(text.expose()), None).await.unwrap();
     let caller = caller.call(None, Scope::Read).unwrap();
     control.revoke_key(&caller, key.id).await.unwrap();
     let refused = refusal(&control, text.expose()).await;

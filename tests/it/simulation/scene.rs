@@ -65,6 +65,7 @@ pub fn control(store: Arc<dyn Engine>, clock: Arc<Clocks>, random: Arc<SeededRan
         keys_needed: false,
         hasher: KeyHasher::new(&root_keys()),
         admin: None,
+        certificates: Vec::new(),
     };
     Control::new(
         store,

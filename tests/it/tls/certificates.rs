@@ -58,6 +58,15 @@ impl Authority {
         self.sign(name, params)
     }
 
+    /// The same, with a URI among its names.
+    pub fn named_client(&self, name: &str, uri: &str) -> Files {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let uri = uri.try_into().expect("it is ASCII");
+        params.subject_alt_names.push(SanType::URI(uri));
+        self.sign(name, params)
+    }
+
     fn sign(&self, name: &str, mut params: CertificateParams) -> Files {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();

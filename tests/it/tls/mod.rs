@@ -1,6 +1,7 @@
 //! TLS, as other people's programs see it.
 
 pub mod certificates;
+mod clients;
 
 use std::{net::TcpListener, os::unix::fs::symlink, path::Path, process::Stdio};
 

@@ -142,6 +142,7 @@ async fn a_publish_goes_through_however_often_subscriptions_change_elsewhere() {
             keys_needed: false,
             hasher: KeyHasher::new(&root_keys()),
             admin: None,
+            certificates: Vec::new(),
         },
         QuotaSettings::default(),
     );
