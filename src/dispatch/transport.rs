@@ -114,7 +114,35 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::{Outcome, damaged::damaged_text};
+
+    proptest! {
+        #[test]
+        fn whatever_an_endpoint_asks_for_is_waited_for_a_day_at_most(
+            value in damaged_text(&["120", "0", "86400", "Sun, 06 Nov 2994 08:49:37 GMT",
+                "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]),
+            now in 0_u64..4_000_000_000,
+        ) {
+            let now = Timestamp::from_secs(now);
+            let mut response = Response { status: 429, ..Response::default() };
+            if let Ok(value) = value.parse() {
+                response.headers.insert(header::RETRY_AFTER, value);
+            }
+            let received = Received { response: Some(response), ..Received::default() };
+            match Outcome::of(received.answer(), now) {
+                Outcome::Failed { not_before: Some(time), .. } => {
+                    prop_assert!(time <= now.after(Duration::from_hours(24)));
+                }
+                Outcome::Failed { not_before: None, .. } => {
+                    prop_assert!(value.trim().parse::<u32>().is_err(), "{}", value);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
 
     #[test]
     fn retry_after_is_read_as_seconds_or_as_a_date() {

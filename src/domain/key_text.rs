@@ -11,6 +11,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{ApiKeyId, Invalid, RootKey, RootKeys, base32};
 
@@ -20,11 +21,12 @@ const CHECKSUM: usize = 6;
 /// Where the checksum begins.
 const SIGNED: usize = PREFIX.len() + base32::LENGTH + 1 + SECRET;
 
-/// An API key as its holder writes it. It is in no `Debug` output and no error.
+/// An API key as its holder writes it. It is in no `Debug` output and no error,
+/// and is wiped from memory with the last clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyText {
     id: ApiKeyId,
-    text: Arc<str>,
+    text: Arc<Zeroizing<String>>,
 }
 
 /// What is kept of an API key: HMAC-SHA256 of its text, by a key that is not in
@@ -41,18 +43,25 @@ impl KeyText {
     /// A new key of 32 random bytes.
     pub fn generate(id: ApiKeyId, random: [u8; 32]) -> Self {
         let (upper, lower) = random.split_at(16);
-        let half = |bytes: &[u8]| {
-            let bytes = bytes.try_into().expect("half of 32 bytes are 16");
-            String::from_utf8_lossy(&base32::encode(u128::from_be_bytes(bytes))).into_owned()
-        };
         let id_text = id.to_string();
         let digits = id_text.trim_start_matches(ApiKeyId::PREFIX);
-        let mut text = format!("{PREFIX}{digits}_{}{}", half(upper), half(lower));
+        // Never grows, which would leave copies.
+        let mut text = Zeroizing::new(String::with_capacity(SIGNED + CHECKSUM));
+        let mut push = |part: &[u8]| {
+            text.push_str(std::str::from_utf8(part).expect("base32 is ASCII"));
+        };
+        for part in [PREFIX, digits, "_"] {
+            push(part.as_bytes());
+        }
+        for half in [upper, lower] {
+            let bits = half.try_into().expect("half of 32 bytes are 16");
+            push(&base32::encode(u128::from_be_bytes(bits)));
+        }
         let sum = checksum(&text);
         text.push_str(std::str::from_utf8(&sum).expect("base32 is ASCII"));
         Self {
             id,
-            text: text.into(),
+            text: Arc::new(text),
         }
     }
 
@@ -73,7 +82,7 @@ impl FromStr for KeyText {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let parsed = id_of(text).map(|id| Self {
             id,
-            text: text.into(),
+            text: Arc::new(Zeroizing::new(text.to_owned())),
         });
         parsed.ok_or_else(|| {
             Invalid::new("must be an API key, \"pr_\" and 85 more characters, without a mistake")

@@ -1,8 +1,10 @@
-//! Signing secrets. Their text is in no `Debug` output and no error.
+//! Signing secrets. Their text is in no `Debug` output and no error, and is wiped
+//! from memory with the last clone.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
 
 use super::Invalid;
 
@@ -12,12 +14,16 @@ const GENERATED_BYTES: usize = 32;
 /// A secret as its owner writes it: `whsec_` and the base64 of 24 to 64 bytes,
 /// or 24 to 128 bytes of printable ASCII without spaces.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// A new secret of 32 random bytes.
     pub fn generate(random: [u8; GENERATED_BYTES]) -> Self {
-        Self(Arc::from(format!("{PREFIX}{}", STANDARD.encode(random))))
+        let random = Zeroizing::new(random);
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        text.push_str(PREFIX);
+        STANDARD.encode_string(*random, &mut text);
+        Self(Arc::new(text))
     }
 
     /// The secret's characters. For the store, for the one reply that shows
@@ -28,13 +34,13 @@ impl Secret {
 
     /// The key of the STANDARD_WEBHOOKS scheme: the decoded bytes of a
     /// `whsec_` secret, the characters of any other.
-    pub fn standard_key(&self) -> Vec<u8> {
-        match self.0.strip_prefix(PREFIX) {
+    pub fn standard_key(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(match self.0.strip_prefix(PREFIX) {
             Some(encoded) => STANDARD
                 .decode(encoded)
                 .expect("a whsec_ secret was decoded when it was parsed"),
             None => self.0.as_bytes().to_vec(),
-        }
+        })
     }
 }
 
@@ -51,11 +57,11 @@ impl FromStr for Secret {
         let valid = match text.strip_prefix(PREFIX) {
             Some(encoded) => STANDARD
                 .decode(encoded)
-                .is_ok_and(|key| (24..=64).contains(&key.len())),
+                .is_ok_and(|key| (24..=64).contains(&Zeroizing::new(key).len())),
             None => (24..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
         };
         if valid {
-            Ok(Self(Arc::from(text)))
+            Ok(Self(Arc::new(Zeroizing::new(text.to_owned()))))
         } else {
             Err(Invalid::new(
                 "must be \"whsec_\" and the padded base64 of 24 to 64 bytes, or 24 to 128 bytes \

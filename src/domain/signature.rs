@@ -178,6 +178,6 @@ mod tests {
     #[test]
     fn a_plain_secret_is_its_own_key() {
         let secret: Secret = "a-plain-secret-of-24-chars".parse().unwrap();
-        assert_eq!(secret.standard_key(), b"a-plain-secret-of-24-chars");
+        assert_eq!(*secret.standard_key(), b"a-plain-secret-of-24-chars");
     }
 }

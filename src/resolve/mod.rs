@@ -3,6 +3,8 @@
 //! nobody dials what did not come from here.
 
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
