@@ -11,7 +11,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, transport::Channel};
 
-use super::{Args, events::Events, ledger::Ledger, pace::Pace};
+use super::{Args, events::Events, ledger::Ledger, pace::Pace, rig::for_tenant};
 use crate::{
     cli::stamp::Stamp,
     proto::{
@@ -35,6 +35,8 @@ pub(super) enum Mode {
 /// What the publishers share.
 pub(super) struct Publishing {
     mode: Mode,
+    /// For whom is published; nobody is named if none.
+    tenant: Option<&'static str>,
     /// Events that may wait for their answer at once.
     concurrency: usize,
     events: Events,
@@ -45,8 +47,19 @@ pub(super) struct Publishing {
 
 impl Publishing {
     pub(super) fn new(args: &Args, channels: &[Channel], events: Events, pace: Pace) -> Arc<Self> {
+        Self::of_tenant(None, args, channels, events, pace)
+    }
+
+    pub(super) fn of_tenant(
+        tenant: Option<&'static str>,
+        args: &Args,
+        channels: &[Channel],
+        events: Events,
+        pace: Pace,
+    ) -> Arc<Self> {
         Arc::new(Self {
             mode: args.mode,
+            tenant,
             concurrency: args.concurrency,
             events,
             channels: channels.to_vec(),
@@ -88,7 +101,8 @@ async fn unary(shared: Arc<Publishing>, channel: Channel) {
     let mut client = EventServiceClient::new(channel);
     while let Some(stamp) = shared.pace.turn().await {
         let event = Some(shared.events.event(stamp));
-        match client.publish_event(PublishEventRequest { event }).await {
+        let request = for_tenant(shared.tenant, PublishEventRequest { event });
+        match client.publish_event(request).await {
             Ok(_) => shared.ledger.lock().acknowledge(stamp),
             Err(status) => shared.refused(&status).await,
         }
@@ -138,7 +152,7 @@ async fn answers(
     free: &Semaphore,
 ) -> Result<(), Status> {
     let mut client = EventServiceClient::new(channel);
-    let requests = ReceiverStream::new(queue);
+    let requests = for_tenant(shared.tenant, ReceiverStream::new(queue));
     let mut answers = client.stream_publish_events(requests).await?.into_inner();
     while let Some(answer) = answers.message().await? {
         let StreamPublishEventsResponse { sequence, result } = answer;

@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Request,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
 
 use super::{Args, events::EVENT_TYPE};
 use crate::{
@@ -30,7 +34,8 @@ pub(super) struct Rig {
     targets: Vec<Endpoint>,
     data_dir: Option<PathBuf>,
     receiver: Option<Receiver>,
-    subscriptions: Vec<String>,
+    /// What was created, and for whom.
+    subscriptions: Vec<(Option<&'static str>, String)>,
     scratch: Option<ScratchFolder>,
 }
 
@@ -102,32 +107,52 @@ impl Rig {
         &mut self,
         subscriptions: Vec<Subscription>,
     ) -> anyhow::Result<Vec<String>> {
+        self.create_for(None, subscriptions).await
+    }
+
+    /// Creates subscriptions of a tenant.
+    pub(super) async fn create_for(
+        &mut self,
+        tenant: Option<&'static str>,
+        subscriptions: Vec<Subscription>,
+    ) -> anyhow::Result<Vec<String>> {
         let before = self.subscriptions.len();
         let mut client = self.client().await?;
         for subscription in subscriptions {
+            let request = CreateSubscriptionRequest {
+                subscription: Some(subscription),
+                ..CreateSubscriptionRequest::default()
+            };
             let created = client
-                .create_subscription(CreateSubscriptionRequest {
-                    subscription: Some(subscription),
-                    ..CreateSubscriptionRequest::default()
-                })
+                .create_subscription(for_tenant(tenant, request))
                 .await
                 .context("the server refuses to call receivers on 127.0.0.1: it needs delivery.allow = \"127.0.0.0/8\"")?;
-            self.subscriptions.push(created.into_inner().id);
+            self.subscriptions.push((tenant, created.into_inner().id));
         }
-        Ok(self.subscriptions[before..].to_vec())
+        let created = self.subscriptions[before..].iter();
+        Ok(created.map(|(_, id)| id.clone()).collect())
     }
 
     /// Enables or disables subscriptions.
-    pub(super) async fn switch(&self, ids: &[String], on: bool) -> anyhow::Result<()> {
+    pub(super) async fn switch(
+        &self,
+        tenant: Option<&'static str>,
+        ids: &[String],
+        on: bool,
+    ) -> anyhow::Result<()> {
         let mut client = self.client().await?;
         for id in ids.iter().cloned() {
             if on {
                 let request = EnableSubscriptionRequest { id };
-                client.enable_subscription(request).await?;
+                client
+                    .enable_subscription(for_tenant(tenant, request))
+                    .await?;
             } else {
                 let message = "a calm phase".to_owned();
                 let request = DisableSubscriptionRequest { id, message };
-                client.disable_subscription(request).await?;
+                client
+                    .disable_subscription(for_tenant(tenant, request))
+                    .await?;
             }
         }
         Ok(())
@@ -153,12 +178,14 @@ impl Rig {
 
     async fn unsubscribe(&mut self) -> anyhow::Result<()> {
         let mut client = self.client().await?;
-        for id in self.subscriptions.drain(..) {
+        for (tenant, id) in self.subscriptions.drain(..) {
             let request = DeleteSubscriptionRequest {
                 id,
                 etag: String::new(),
             };
-            client.delete_subscription(request).await?;
+            client
+                .delete_subscription(for_tenant(tenant, request))
+                .await?;
         }
         Ok(())
     }
@@ -217,6 +244,16 @@ pub(super) fn subscription_to(event_type: &str) -> Subscription {
         description: "made by postrider bench".to_owned(),
         ..Subscription::default()
     }
+}
+
+/// The request, made for a tenant if one is named.
+pub(super) fn for_tenant<T>(tenant: Option<&'static str>, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(tenant) = tenant {
+        let named = MetadataValue::from_static(tenant);
+        request.metadata_mut().insert("postrider-tenant", named);
+    }
+    request
 }
 
 fn endpoint(url: &str) -> anyhow::Result<Endpoint> {

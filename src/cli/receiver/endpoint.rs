@@ -7,7 +7,7 @@
 //! | `GET /arrivals` | unique arrivals, a line at each change, without end |
 //! | `POST /reset` | forgets everything |
 //! | `POST /status/{code}` | answers deliveries with this status from now on |
-//! | `POST /hang...`, `/drip...`, `/endless...` | see [`Trouble`] |
+//! | `POST /hang...`, `/drip...`, `/endless...`, `/noise...` | see [`Trouble`] |
 //! | any other `POST` | a delivery |
 
 use std::{

@@ -25,6 +25,8 @@ pub(super) enum Trouble {
     Drip,
     /// `/endless`: answers as much as is read.
     Endless,
+    /// `/noise`: answers at once, and what arrives is not counted.
+    Noise,
 }
 
 impl Trouble {
@@ -34,6 +36,7 @@ impl Trouble {
             "hang" => Some(Self::Hang),
             "drip" => Some(Self::Drip),
             "endless" => Some(Self::Endless),
+            "noise" => Some(Self::Noise),
             _ => None,
         }
     }
@@ -43,6 +46,7 @@ impl Trouble {
         match self {
             Self::Hang => future::pending().await,
             Self::Drip => stream::repeat(()).then(|()| drip()).map(Ok).boxed(),
+            Self::Noise => stream::empty().boxed(),
             Self::Endless => stream::repeat_with(|| frame(&[b'x'; 4096])).map(Ok).boxed(),
         }
     }

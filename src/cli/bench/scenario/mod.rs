@@ -27,6 +27,7 @@ pub(super) async fn measure(
         Scenario::HangingEndpoints => Trouble::Hanging,
         Scenario::SlowReceivers => Trouble::Slow,
         Scenario::EndlessBodies => Trouble::Endless,
+        Scenario::NoisyTenant => Trouble::Noisy,
         Scenario::Timers => {
             let report = timers::measure(args, rig).await?;
             return tell(&report, report.published, args);

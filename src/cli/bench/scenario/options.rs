@@ -16,6 +16,8 @@ pub(in crate::cli::bench) enum Scenario {
     SlowReceivers,
     /// Four tenths get answers that never end.
     EndlessBodies,
+    /// Another tenant publishes a hundred times as much as the others.
+    NoisyTenant,
     /// Events that are not to be delivered before their time.
     Timers,
     /// A receiver that was dead, and a rate limit.
@@ -65,9 +67,10 @@ impl Scenario {
                 "--rate",
                 "--backlog",
             ],
-            Self::HangingEndpoints | Self::SlowReceivers | Self::EndlessBodies => {
-                &["--subscriptions", "--pairs", "--duration", "--rate"]
-            }
+            Self::HangingEndpoints
+            | Self::SlowReceivers
+            | Self::EndlessBodies
+            | Self::NoisyTenant => &["--subscriptions", "--pairs", "--duration", "--rate"],
             Self::Timers => &["--events", "--duration", "--fan-out"],
             Self::Recovery => &["--events", "--rate-limit", "--answer-after"],
             Self::Overload => &["--duration", "--rate"],

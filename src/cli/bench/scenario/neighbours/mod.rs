@@ -29,6 +29,10 @@ const SUBSCRIPTIONS: u32 = 1_000;
 const PAIRS: u32 = 3;
 const RATE: f64 = 500.0;
 const BACKLOG: u64 = 20_000;
+/// Of two tenants, one has so many times the share of the other, whose rate is
+/// less than in other troubles.
+const NOISE: f64 = 100.0;
+const RATE_BESIDE_NOISE: f64 = 50.0;
 
 /// What is wrong with the endpoints in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +41,33 @@ pub(super) enum Trouble {
     Hanging,
     Slow,
     Endless,
+    /// Nothing but another tenant that publishes far more than its share.
+    Noisy,
 }
 
 impl Trouble {
     /// How many of the subscriptions are in trouble.
     fn share(self, subscriptions: u32) -> u32 {
         match self {
-            Self::Dead => 1,
+            Self::Dead | Self::Noisy => 1,
             Self::Hanging => subscriptions / 10,
             Self::Slow => subscriptions * 3 / 10,
             Self::Endless => subscriptions * 4 / 10,
+        }
+    }
+
+    /// Whose the subscriptions in trouble are, if not the others' tenant's.
+    fn tenant(self) -> Option<&'static str> {
+        (self == Self::Noisy).then_some("noisy")
+    }
+
+    /// Events per second for those in trouble, where the others get so many.
+    fn rate(self, others: f64, town: &Town) -> f64 {
+        match self {
+            Self::Noisy => others * NOISE,
+            _ => {
+                others * real(town.bad_types().len() as u64) / real(town.good_types().len() as u64)
+            }
         }
     }
 }
@@ -65,7 +86,11 @@ pub(super) async fn measure(
     let troubled = trouble.share(subscriptions);
     let run = Run {
         args,
-        rate: args.rate().unwrap_or(RATE),
+        rate: args.rate().unwrap_or(match trouble {
+            Trouble::Noisy => RATE_BESIDE_NOISE,
+            _ => RATE,
+        }),
+        trouble,
         town: Town::build(rig, trouble, subscriptions - troubled, troubled).await?,
         rig,
         progress,
@@ -103,6 +128,7 @@ struct Run<'a> {
     args: &'a Args,
     /// Events per second for the good subscriptions together.
     rate: f64,
+    trouble: Trouble,
     town: Town,
     rig: &'a Rig,
     progress: Progress,
@@ -128,17 +154,17 @@ impl Run<'_> {
         let Self { args, town, .. } = self;
         let duration = args.duration();
         let channels = self.rig.connect(args.connections()).await?;
-        let at_rate = |types: Vec<String>, rate| {
+        let at_rate = |tenant, types: Vec<String>, rate| {
             let pace = Pace::start(duration, Some(rate), None);
             let events = Events::of_types(types, args.payload_size);
-            Publishing::new(args, &channels, events, pace)
+            Publishing::of_tenant(tenant, args, &channels, events, pace)
         };
         town.witness.reset().await?;
-        let good_types = town.good_types();
-        let bad_types = town.bad_types();
-        let share = real(bad_types.len() as u64) / real(good_types.len() as u64);
-        let good = at_rate(good_types, self.rate);
-        let bad = troubled.then(|| at_rate(bad_types, self.rate * share));
+        let good = at_rate(None, town.good_types(), self.rate);
+        let bad = troubled.then(|| {
+            let rate = self.trouble.rate(self.rate, town);
+            at_rate(self.trouble.tenant(), town.bad_types(), rate)
+        });
         let both = async {
             let beside = async {
                 if let Some(bad) = &bad {
@@ -175,9 +201,10 @@ mod tests {
 
     #[test]
     fn each_trouble_has_its_share() {
-        use Trouble::{Dead, Endless, Hanging, Slow};
-        let of = |subscriptions| [Dead, Hanging, Slow, Endless].map(|t| t.share(subscriptions));
-        assert_eq!(of(1_000), [1, 100, 300, 400]);
-        assert_eq!(of(10), [1, 1, 3, 4]);
+        use Trouble::{Dead, Endless, Hanging, Noisy, Slow};
+        let all = [Dead, Noisy, Hanging, Slow, Endless];
+        let of = |subscriptions| all.map(|trouble| trouble.share(subscriptions));
+        assert_eq!(of(1_000), [1, 1, 100, 300, 400]);
+        assert_eq!(of(10), [1, 1, 1, 3, 4]);
     }
 }

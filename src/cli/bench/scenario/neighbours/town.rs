@@ -29,6 +29,8 @@ const PAGE: i32 = 1_000;
 
 pub(super) struct Town {
     good: u32,
+    /// Whose those in trouble are.
+    tenant: Option<&'static str>,
     bad: Vec<String>,
     pub(super) witness: Witness,
     _dead: DeadPort,
@@ -57,6 +59,7 @@ impl Town {
                 Trouble::Hanging => format!("{base}/hang/{number}"),
                 Trouble::Slow => format!("{base}/drip/{number}"),
                 Trouble::Endless => format!("{base}/endless/{number}"),
+                Trouble::Noisy => format!("{base}/noise/{number}"),
             },
             timeout: Some(TIMEOUT.try_into().expect("it is a few seconds")),
             ..subscription_to(&format!("{BAD}.{number}"))
@@ -65,7 +68,8 @@ impl Town {
         rig.create(well).await?;
         Ok(Self {
             good,
-            bad: rig.create(ill).await?,
+            tenant: trouble.tenant(),
+            bad: rig.create_for(trouble.tenant(), ill).await?,
             witness,
             _dead: dead,
         })
@@ -83,7 +87,7 @@ impl Town {
 
     /// Lets those in trouble take part, or not.
     pub(super) async fn trouble(&self, rig: &Rig, on: bool) -> anyhow::Result<()> {
-        rig.switch(&self.bad, on).await
+        rig.switch(self.tenant, &self.bad, on).await
     }
 
     /// How long after its deadline the last attempt ended that had to, in
