@@ -22,10 +22,11 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     task::JoinHandle,
+    time::timeout,
 };
 use tonic::transport::Channel;
 
-use super::{Dns, within};
+use super::{Dns, PATIENCE, within};
 
 /// What the servers of the tests keep secrets by.
 pub const ROOT_KEY: &str = "cm9vdCBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE=";
@@ -70,7 +71,14 @@ impl Process {
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
-        let address = within("the server to listen", async {
+        // fjall seeks once for each row of its journal, which takes seven times
+        // as long under strace: 7 s for 50 MB.
+        let patience = if launcher.is_empty() {
+            PATIENCE
+        } else {
+            5 * PATIENCE
+        };
+        let listens = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 let address = address_of(&line);
                 seen.push(line);
@@ -79,8 +87,11 @@ impl Process {
                 }
             }
             None
-        })
-        .await;
+        };
+        let waited = timeout(patience, listens).await;
+        let Ok(address) = waited else {
+            panic!("the server does not listen after {patience:?}: {seen:?}");
+        };
         let Some(address) = address else {
             within("the process to end", child.wait()).await.unwrap();
             return Err(seen.join("\n"));
