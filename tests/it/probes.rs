@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use postrider::proto::Subscription;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -22,7 +23,7 @@ use tonic_health::pb::{
 
 use crate::{
     abuse::raw::{DATA, END_STREAM, PING, PREFACE, Raw, SETTINGS, frame, headers, headers_of},
-    support::{Process, eventually, within},
+    support::{Process, Receiver, eventually, process::subscription, within},
     tls::certificates::Authority,
 };
 
@@ -41,6 +42,12 @@ async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     let server = Process::start_under(&few, folder.path(), &[])
         .await
         .unwrap();
+    let receiver = Receiver::accepting().await;
+    let late = Subscription {
+        events: vec!["late".to_owned()],
+        ..subscription(receiver.url("/"), &[])
+    };
+    server.subscribe(late).await;
     server.publish("a", "{}").await;
     assert_eq!(status(&server, "readiness").await, ServingStatus::Serving);
     let mut taken = Vec::new();
@@ -55,6 +62,8 @@ async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     .await;
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(status(&server, "liveness").await, ServingStatus::Serving);
+    // No file is left to connect to the receiver, which is not to blame.
+    server.publish("late", "{}").await;
     drop(taken);
     eventually("readiness to return", async || {
         let status = status(&server, "readiness").await;
@@ -62,6 +71,8 @@ async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     })
     .await;
     server.publish("a", "{}").await;
+    let late = receiver.wait_for(1).await.remove(0);
+    assert_eq!(late.header("webhook-attempt"), "1");
     server.stop().await;
 }
 
