@@ -93,7 +93,9 @@ impl Server {
         let (store, place) = store::open(&config.storage, keys.keyring(), clock.clone()).await?;
         let listener = TcpListener::bind(config.server.listen)
             .await
-            .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+            .with_context(|| {
+                format!("cannot listen on {} (server.listen)", config.server.listen)
+            })?;
         let address = listener.local_addr()?;
 
         let resolver = reach::resolver(&config.delivery)?;

@@ -43,7 +43,8 @@ impl Control {
             .map(|(event, id)| Arc::new(event.accept(id, tenant.clone(), now)))
             .collect();
         let index = self.routes.index(&*self.store, tenant).await?;
-        let accept = routed(tenant, &index, &events, Some(index.version()))?;
+        let version = Some(index.version());
+        let accept = self.routed(tenant, &index, &events, version).await?;
         match self.store.accept_events(accept).await {
             Err(storage::Error::StaleSubscriptions) => self.routes.forget(tenant, &index),
             accepted => return Ok(accepted?),
@@ -52,36 +53,36 @@ impl Control {
         // began. Changes that come meanwhile may be missed by it, so they need
         // not be looked for, however many there are.
         let index = self.routes.index(&*self.store, tenant).await?;
-        let accept = routed(tenant, &index, &events, None)?;
+        let accept = self.routed(tenant, &index, &events, None).await?;
         Ok(self.store.accept_events(accept).await?)
     }
-}
 
-fn routed(
-    tenant: &TenantId,
-    index: &Index,
-    events: &[Arc<Event>],
-    routed_at: Option<TenantVersion>,
-) -> Result<AcceptEvents> {
-    let events = events.iter().map(|event| route(index, event));
-    Ok(AcceptEvents {
-        tenant: tenant.clone(),
-        routed_at,
-        events: events.collect::<Result<_>>()?,
-    })
-}
-
-fn route(index: &Index, event: &Arc<Event>) -> Result<Routed> {
-    let subscriptions = index.route(event);
-    if subscriptions.len() > DeliveryId::MAX_PER_EVENT {
-        return Err(Error::TooManyDeliveries {
-            event_type: event.event_type.clone(),
-            wanted_by: subscriptions.len(),
-        });
+    async fn routed(
+        &self,
+        tenant: &TenantId,
+        index: &Index,
+        events: &[Arc<Event>],
+        routed_at: Option<TenantVersion>,
+    ) -> Result<AcceptEvents> {
+        let mut routed = Vec::with_capacity(events.len());
+        for event in events {
+            let subscriptions = self.routes.route(index, event).await;
+            if subscriptions.len() > DeliveryId::MAX_PER_EVENT {
+                return Err(Error::TooManyDeliveries {
+                    event_type: event.event_type.clone(),
+                    wanted_by: subscriptions.len(),
+                });
+            }
+            routed.push(Routed {
+                event: event.clone(),
+                subscriptions,
+                trigger: Trigger::Event,
+            });
+        }
+        Ok(AcceptEvents {
+            tenant: tenant.clone(),
+            routed_at,
+            events: routed,
+        })
     }
-    Ok(Routed {
-        event: event.clone(),
-        subscriptions,
-        trigger: Trigger::Event,
-    })
 }

@@ -4,10 +4,19 @@
 //! it was routed by, and the store refuses it when the subscriptions have
 //! changed; then it is routed by what is read anew.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::yield_now,
+};
 
 use super::{
     Error, Result,
@@ -22,15 +31,31 @@ use crate::{
 /// are read again.
 const MAX_TENANTS: usize = 10_000;
 
+/// Steps of filters after which others get their turn: about a millisecond.
+const STINT: usize = 10_000;
+
 /// An index. The first who wants it reads it, and the others wait for that read:
 /// a change of a large tenant must not be read once per publish under way.
 type Slot = Arc<OnceCell<Arc<Index>>>;
 
 /// The indexes of the tenants that published.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Routes {
     slots: RwLock<HashMap<TenantId, Slot>>,
     programs: Programs,
+    /// One at a time of the calls whose filters take long, so that they leave the
+    /// other processors to the rest.
+    long: Semaphore,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self {
+            slots: RwLock::default(),
+            programs: Programs::default(),
+            long: Semaphore::new(1),
+        }
+    }
 }
 
 impl Routes {
@@ -42,6 +67,29 @@ impl Routes {
         };
         let slot = self.slot(tenant);
         Ok(slot.get_or_try_init(read).await?.clone())
+    }
+
+    /// The subscriptions that want the event, each once, in the order of their
+    /// ids. A tenant whose filters take long waits for its turn before each
+    /// stint of them.
+    pub(super) async fn route(&self, index: &Index, event: &Event) -> Vec<SubscriptionId> {
+        let wanting = index.wanting(&event.event_type);
+        if index.filters.is_empty() {
+            return wanting;
+        }
+        let mut chosen = Vec::with_capacity(wanting.len());
+        let mut left = wanting.as_slice();
+        while !left.is_empty() {
+            let turn = if index.is_long.load(Ordering::Relaxed) {
+                yield_now().await;
+                self.long.acquire().await.ok()
+            } else {
+                None
+            };
+            left = index.judge(event, left, &mut chosen);
+            drop(turn);
+        }
+        chosen
     }
 
     /// What a filter says of an event, or why it has no answer.
@@ -87,6 +135,8 @@ pub(super) struct Index {
     exact: HashMap<EventType, Vec<SubscriptionId>>,
     below: HashMap<String, Vec<SubscriptionId>>,
     filters: HashMap<SubscriptionId, Program>,
+    /// Whether its filters took a whole stint for an event.
+    is_long: AtomicBool,
 }
 
 impl Index {
@@ -122,19 +172,38 @@ impl Index {
         self.version
     }
 
-    /// The subscriptions that want the event, each once, in the order of their
-    /// ids.
-    pub(super) fn route(&self, event: &Event) -> Vec<SubscriptionId> {
-        let mut wanting = self.wanting(&event.event_type);
+    /// Adds to `chosen` those whose filter says so, for one stint, and returns
+    /// those that are left.
+    fn judge<'a>(
+        &self,
+        event: &Event,
+        wanting: &'a [SubscriptionId],
+        chosen: &mut Vec<SubscriptionId>,
+    ) -> &'a [SubscriptionId] {
         let subject = Subject::from(event);
-        wanting.retain(|id| match self.filters.get(id).map(|program| &**program) {
-            None => true,
-            Some(Ok(filter)) => filter.matches(&subject) == Ok(true),
-            Some(Err(_)) => false,
-        });
-        wanting
+        let mut steps = 0;
+        for (judged, id) in (1..).zip(wanting) {
+            match self.filters.get(id).map(|program| &**program) {
+                None => chosen.push(*id),
+                Some(Ok(filter)) => {
+                    let (answer, spent) = filter.weigh(&subject);
+                    steps += spent;
+                    if answer == Ok(true) {
+                        chosen.push(*id);
+                    }
+                }
+                Some(Err(_)) => {}
+            }
+            if steps >= STINT {
+                self.is_long.store(true, Ordering::Relaxed);
+                return &wanting[judged..];
+            }
+        }
+        &[]
     }
 
+    /// The subscriptions that want the type, each once, in the order of their
+    /// ids.
     fn wanting(&self, event_type: &EventType) -> Vec<SubscriptionId> {
         let text = event_type.as_str();
         let prefixes = text.match_indices('.').map(|(at, _)| &text[..at]);
@@ -215,13 +284,54 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_filter_decides_after_the_type_and_no_answer_is_no_match() {
-        let filtered = |n, filter: &str| {
-            let mut subscription = (*subscription(n, &["a".to_owned()], true)).clone();
-            subscription.spec.filter = Some(filter.parse().unwrap());
-            Arc::new(subscription)
+    fn filtered(n: u128, filter: &str) -> Arc<Subscription> {
+        let mut subscription = (*subscription(n, &["a".to_owned()], true)).clone();
+        subscription.spec.filter = Some(filter.parse().unwrap());
+        Arc::new(subscription)
+    }
+
+    fn event(event_type: &str, data: String) -> Event {
+        let event = NewEvent {
+            event_type: event_type.parse().unwrap(),
+            payload: Payload {
+                data: Bytes::from(data),
+                content_type: ContentType::default(),
+            },
+            idempotency_key: None,
+            ordering_key: None,
+            attributes: Attributes::default(),
+            deliver_after: None,
         };
+        let now = Timestamp::from_secs(1);
+        event.accept(EventId::new(now, 0), TenantId::default(), now)
+    }
+
+    #[tokio::test]
+    async fn filters_that_take_long_stop_after_a_stint_and_go_on() {
+        let deep = "event.data.l.all(x, event.data.l.all(y, event.data.l.all(z, z >= 0)))";
+        let subscriptions = (0..3).map(|n| filtered(n, deep));
+        let of = TenantSubscriptions {
+            version: TenantVersion(1),
+            subscriptions: subscriptions.collect(),
+        };
+        let routes = Routes::default();
+        let index = Index::new(&of, &routes.programs);
+        let numbers = vec!["1"; 20].join(",");
+        let event = event("a", format!("{{\"l\":[{numbers}]}}"));
+        let wanting = index.wanting(&event.event_type);
+        let mut chosen = Vec::new();
+        assert_eq!(index.judge(&event, &wanting, &mut chosen), &wanting[1..]);
+        // While another has its turn, it waits.
+        let turn = routes.long.acquire().await.unwrap();
+        let mut waiting = std::pin::pin!(routes.route(&index, &event));
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting);
+        assert!(waits.await.is_err());
+        drop(turn);
+        assert_eq!(waiting.await, wanting);
+    }
+
+    #[tokio::test]
+    async fn a_filter_decides_after_the_type_and_no_answer_is_no_match() {
         let subscriptions = vec![
             subscription(0, &["*".to_owned()], true),
             filtered(1, "event.data.total > 1"),
@@ -233,23 +343,12 @@ mod tests {
             version: TenantVersion(1),
             subscriptions,
         };
-        let index = Index::new(&of, &Programs::default());
-        let routed = |event_type: &str| {
-            let event = NewEvent {
-                event_type: event_type.parse().unwrap(),
-                payload: Payload {
-                    data: Bytes::from_static(b"{\"total\":2}"),
-                    content_type: ContentType::default(),
-                },
-                idempotency_key: None,
-                ordering_key: None,
-                attributes: Attributes::default(),
-                deliver_after: None,
-            };
-            let now = Timestamp::from_secs(1);
-            let event = event.accept(EventId::new(now, 0), TenantId::default(), now);
-            index.route(&event).len()
+        let routes = Routes::default();
+        let index = Index::new(&of, &routes.programs);
+        let routed = async |event_type: &str| {
+            let event = event(event_type, "{\"total\":2}".to_owned());
+            routes.route(&index, &event).await.len()
         };
-        assert_eq!((routed("a"), routed("b")), (2, 1));
+        assert_eq!((routed("a").await, routed("b").await), (2, 1));
     }
 }

@@ -73,4 +73,13 @@ impl Attempt {
     pub const MAX_KEPT_BODY: usize = 16 * 1024;
     /// Most bytes of an answer's body that are read.
     pub const MAX_READ_BODY: usize = 64 * 1024;
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let headers = self.request_headers.iter().chain(&self.response_headers);
+        let headers: usize = headers
+            .map(|(name, value)| name.len() + value.len() + 64)
+            .sum();
+        size_of::<Self>() + headers + self.response_body.len() + self.error_message.len()
+    }
 }

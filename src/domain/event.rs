@@ -169,6 +169,13 @@ impl Event {
             .map_or(self.create_time, |after| after.max(self.create_time))
     }
 
+    /// About how many bytes it takes, apart from its payload.
+    pub fn size_without_payload(&self) -> usize {
+        let attributes = self.attributes.as_map().iter();
+        let attributes: usize = attributes.map(|(key, value)| key.len() + value.len()).sum();
+        size_of::<Self>() + attributes
+    }
+
     /// Whether a repeated event with the same idempotency key is this one.
     pub fn is_repeated_by(&self, other: &Self) -> bool {
         self.event_type == other.event_type && self.payload == other.payload

@@ -9,7 +9,10 @@ use super::{
 };
 
 const MAX_HEADERS: usize = 32;
+const MAX_HEADER_NAME: usize = 128;
 const MAX_HEADER_VALUE: usize = 4_096;
+/// Each attempt carries them, and is logged with them.
+const MAX_HEADER_BYTES: usize = 16 * 1_024;
 const MAX_STATE_MESSAGE: usize = 256;
 
 /// Headers that HTTP or Postrider itself sets.
@@ -75,6 +78,12 @@ impl CustomHeaders {
     pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
         let mut checked = BTreeMap::new();
         for (name, value) in headers {
+            if name.len() > MAX_HEADER_NAME {
+                return Err(Invalid::new(format!(
+                    "must have names of at most {MAX_HEADER_NAME} bytes; one has {}",
+                    name.len()
+                )));
+            }
             let lower = name.to_ascii_lowercase();
             if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 return Err(Invalid::new(format!("{name:?} is not a header name")));
@@ -105,6 +114,13 @@ impl CustomHeaders {
             return Err(Invalid::new(format!(
                 "must have at most {MAX_HEADERS} entries, has {}",
                 checked.len()
+            )));
+        }
+        let lengths = checked.iter().map(|(name, value)| name.len() + value.len());
+        let bytes: usize = lengths.sum();
+        if bytes > MAX_HEADER_BYTES {
+            return Err(Invalid::new(format!(
+                "must have at most {MAX_HEADER_BYTES} bytes of names and values, has {bytes}"
             )));
         }
         Ok(Self(checked))

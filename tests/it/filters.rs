@@ -1,9 +1,15 @@
 //! Filters and explanations over the real binary.
 
+use std::time::{Duration, Instant};
+
 use postrider::proto::{
-    DisableSubscriptionRequest, EnableSubscriptionRequest, Event, ExplainEventRequest, Explanation,
-    ExplanationVerdict, Subscription, TestFilterRequest, UpdateSubscriptionRequest, event::Payload,
+    BatchPublishEventsRequest, DisableSubscriptionRequest, EnableSubscriptionRequest, Event,
+    ExplainEventRequest, Explanation, ExplanationVerdict, PublishEventRequest, Subscription,
+    TestFilterRequest, UpdateSubscriptionRequest, event::Payload,
 };
+
+use tokio::task::JoinSet;
+use tonic::{Request, metadata::MetadataValue};
 
 use crate::support::{Process, Receiver, Reply, eventually, process::subscription};
 
@@ -147,4 +153,41 @@ async fn a_filter_is_tried_on_a_sample() {
         .unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     server.stop().await;
+}
+
+/// A batch whose filters would take minutes harms neither another tenant nor the
+/// end of the server.
+#[tokio::test]
+async fn filters_that_take_long_hold_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::accepting().await;
+    let deep = "event.data.l.all(x, event.data.l.all(y, event.data.l.all(z, z >= 0)))";
+    for _ in 0..20 {
+        filtered(&server, &receiver, deep).await;
+    }
+    let json = format!("{{\"l\":[{}]}}", vec!["1"; 200].join(","));
+    let event = Event {
+        r#type: "slow".to_owned(),
+        payload: Some(Payload::Data(json.into())),
+        ..Event::default()
+    };
+    let mut batches = JoinSet::new();
+    for _ in 0..8 {
+        let mut events = server.events();
+        let request = BatchPublishEventsRequest {
+            events: vec![event.clone(); 500],
+        };
+        batches.spawn(async move { events.batch_publish_events(request).await });
+    }
+    let mut other = Request::new(PublishEventRequest { event: Some(event) });
+    let tenant = MetadataValue::from_static("other");
+    other.metadata_mut().insert("postrider-tenant", tenant);
+    let began = Instant::now();
+    server.events().publish_event(other).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    assert!(batches.try_join_next().is_none(), "the batches still run");
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{began:?}");
 }

@@ -36,13 +36,18 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether the program says yes.
-    pub(super) fn answer(mut self, program: &'a Node) -> Answer<bool> {
+    pub(super) fn answer(&mut self, program: &'a Node) -> Answer<bool> {
         let answer = self.truth(program);
         // Running out is no error that another side may make up for.
         if self.steps_left == 0 {
             return no(format!("takes more than {MAX_STEPS} steps"));
         }
         answer
+    }
+
+    /// Steps that were taken.
+    pub(super) fn spent(&self) -> usize {
+        MAX_STEPS - self.steps_left
     }
 
     fn spend(&mut self, steps: usize) -> Answer<()> {

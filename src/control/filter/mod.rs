@@ -39,8 +39,15 @@ impl Filter {
 
     /// Whether the event meets the condition.
     pub fn matches(&self, subject: &Subject<'_>) -> Result<bool, Unanswered> {
-        let evaluate = || Evaluation::of(subject).answer(&self.0);
-        catch_unwind(AssertUnwindSafe(evaluate))
-            .unwrap_or_else(|_| Err(Unanswered("the filter cannot be evaluated".to_owned())))
+        self.weigh(subject).0
+    }
+
+    /// Whether the event meets the condition, and the steps that it took to say.
+    pub fn weigh(&self, subject: &Subject<'_>) -> (Result<bool, Unanswered>, usize) {
+        let mut evaluation = Evaluation::of(subject);
+        let evaluate = || evaluation.answer(&self.0);
+        let answer = catch_unwind(AssertUnwindSafe(evaluate))
+            .unwrap_or_else(|_| Err(Unanswered("the filter cannot be evaluated".to_owned())));
+        (answer, evaluation.spent())
     }
 }

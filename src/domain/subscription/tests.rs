@@ -24,6 +24,13 @@ fn headers_that_would_break_a_delivery_are_refused() {
         assert!(headers(&[(name, value)]).is_err(), "{name:?}: {value:?}");
     }
     assert!(headers(&[("A", "1"), ("a", "2")]).is_err());
+    assert!(headers(&[(&"n".repeat(MAX_HEADER_NAME), "1")]).is_ok());
+    assert!(headers(&[(&"n".repeat(MAX_HEADER_NAME + 1), "1")]).is_err());
+    // Four of the longest values leave no room for their names.
+    let value = "x".repeat(MAX_HEADER_VALUE);
+    let longest = ["a", "b", "c", "d"].map(|name| (name, &*value));
+    assert!(headers(&longest[..3]).is_ok());
+    assert!(headers(&longest).is_err());
     let kept = headers(&[("Authorization", "Bearer x")]).unwrap();
     assert_eq!(kept.as_map()["authorization"], "Bearer x");
 }

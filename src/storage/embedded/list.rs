@@ -31,7 +31,7 @@ impl State {
             let types = &filter.types;
             if types.is_empty() || types.iter().any(|pattern| pattern.matches(event_type)) {
                 let event = self.event_of(row, view)?;
-                bytes += event.payload.data.len();
+                bytes += event.size_without_payload() + event.payload.data.len();
                 items.push(event);
             }
         }
@@ -87,7 +87,7 @@ impl State {
                 let attempt = self.attempt(Day::of_delivery(delivery.id), *position)?;
                 walk.look();
                 if filter.shows_attempt(&attempt) {
-                    bytes += attempt.response_body.len();
+                    bytes += attempt.size();
                     items.push(Arc::new(attempt));
                 }
             }

@@ -37,7 +37,7 @@ impl LogTail {
     pub(super) fn extend(&self, attempts: &[(LogPosition, Arc<Attempt>)]) {
         let mut ring = self.0.write();
         for (position, attempt) in attempts {
-            ring.bytes += size(attempt);
+            ring.bytes += attempt.size();
             ring.attempts.push_back((*position, Arc::clone(attempt)));
         }
         while ring.attempts.len() > MAX_ATTEMPTS || ring.bytes > MAX_BYTES {
@@ -45,7 +45,7 @@ impl LogTail {
                 break;
             };
             ring.after = position;
-            ring.bytes -= size(&attempt);
+            ring.bytes -= attempt.size();
         }
     }
 
@@ -74,16 +74,4 @@ impl LogTail {
             .partition_point(|(position, _)| *position <= after);
         Some(ring.attempts.range(first..).take(limit).cloned().collect())
     }
-}
-
-/// About how much memory an attempt takes.
-fn size(attempt: &Attempt) -> usize {
-    let headers = attempt
-        .request_headers
-        .iter()
-        .chain(&attempt.response_headers);
-    let headers: usize = headers
-        .map(|(name, value)| name.len() + value.len() + 64)
-        .sum();
-    size_of::<Attempt>() + headers + attempt.response_body.len() + attempt.error_message.len()
 }

@@ -50,6 +50,7 @@ impl State {
             let event_type = &event.row.event.event_type;
             let types = &filter.types;
             if types.is_empty() || types.iter().any(|pattern| pattern.matches(event_type)) {
+                bytes += event.row.event.size_without_payload();
                 if view == View::Full {
                     bytes += event.size;
                 }
@@ -108,7 +109,7 @@ impl State {
                 }
                 walk.look();
                 if filter.shows_attempt(&attempt) {
-                    bytes += attempt.response_body.len();
+                    bytes += attempt.size();
                     items.push(Arc::new(attempt));
                 }
             }

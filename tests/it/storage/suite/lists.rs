@@ -1,7 +1,9 @@
 //! Lists and their pages.
 
 use postrider::{
-    domain::{DeliveryFilter, DeliveryId, DeliveryState, ErrorKind, Event, EventId, TimeRange},
+    domain::{
+        Attributes, DeliveryFilter, DeliveryId, DeliveryState, ErrorKind, Event, EventId, TimeRange,
+    },
     storage::{Engine, EventFilter, PageRequest, View},
 };
 
@@ -174,6 +176,39 @@ pub async fn attempts_list_by_delivery_newest_first(store: &mut dyn Fixture) {
         .flat_map(|id| [3, 2, 1].map(|number| (*id, number)))
         .collect();
     assert_eq!(seen, expected);
+}
+
+/// A client takes no more than 4 MiB in one answer, unless it is told to.
+pub async fn a_page_ends_when_it_is_large_whatever_makes_it_so(store: &mut dyn Fixture) {
+    const EVENTS: usize = 100;
+    let engine = &**store.engine();
+    let attributes = (0..32).map(|n| (format!("key-{n}"), "v".repeat(1_024)));
+    let attributes = Attributes::new(attributes.collect()).unwrap();
+    let headers = vec![("name".to_owned(), "v".repeat(32 * 1_024))];
+    for number in 0..EVENTS as u128 {
+        let event = Event {
+            attributes: attributes.clone(),
+            ..event(number, NOON)
+        };
+        let mut record = succeeded(deliver(engine, event, &[1]).await, 1);
+        record.attempt.request_headers.clone_from(&headers);
+        engine.record_attempts(vec![record]).await.unwrap();
+    }
+    let filter = EventFilter {
+        types: Vec::new(),
+        accepted: TimeRange::ALL,
+    };
+    for view in [View::Basic, View::Full] {
+        let list = |request| engine.list_events(tenant(), &filter, view, request);
+        let first = list(page(EVENTS)).await.unwrap().items.len();
+        assert!((1..90).contains(&first), "{first} events of 33 KB");
+        assert_eq!(every_page(EVENTS, list).await.len(), EVENTS);
+    }
+    let filter = DeliveryFilter::default();
+    let list = |request| engine.list_attempts(tenant(), &filter, request);
+    let first = list(page(EVENTS)).await.unwrap().items.len();
+    assert!((1..90).contains(&first), "{first} attempts of 32 KB");
+    assert_eq!(every_page(EVENTS, list).await.len(), EVENTS);
 }
 
 pub async fn what_is_rare_is_found_behind_many_others(store: &mut dyn Fixture) {

@@ -83,6 +83,7 @@ macro_rules! run_suite {
                 filters_look_at_the_shown_state_and_the_last_outcome,
                 a_list_goes_on_where_it_was_under_writes,
                 attempts_list_by_delivery_newest_first,
+                a_page_ends_when_it_is_large_whatever_makes_it_so,
                 what_is_rare_is_found_behind_many_others,
             }
             queue {
