@@ -323,11 +323,11 @@ mod tests {
         assert_eq!(index.judge(&event, &wanting, &mut chosen), &wanting[1..]);
         // While another has its turn, it waits.
         let turn = routes.long.acquire().await.unwrap();
-        let mut waiting = std::pin::pin!(routes.route(&index, &event));
-        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting);
+        let mut call = std::pin::pin!(routes.route(&index, &event));
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), &mut call);
         assert!(waits.await.is_err());
         drop(turn);
-        assert_eq!(waiting.await, wanting);
+        assert_eq!(call.await, wanting);
     }
 
     #[tokio::test]
@@ -345,10 +345,10 @@ mod tests {
         };
         let routes = Routes::default();
         let index = Index::new(&of, &routes.programs);
-        let routed = async |event_type: &str| {
+        let count = async |event_type: &str| {
             let event = event(event_type, "{\"total\":2}".to_owned());
             routes.route(&index, &event).await.len()
         };
-        assert_eq!((routed("a").await, routed("b").await), (2, 1));
+        assert_eq!((count("a").await, count("b").await), (2, 1));
     }
 }
