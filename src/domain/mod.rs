@@ -8,6 +8,7 @@ mod base32;
 mod breaker;
 mod caller;
 mod certificate;
+mod custom_headers;
 #[cfg(test)]
 pub(crate) mod damaged;
 mod delivery;
@@ -48,6 +49,7 @@ pub use attempt::{Attempt, Headers, Phases};
 pub use breaker::BreakerChange;
 pub use caller::{Caller, Identity, NotAdmitted, NotAllowed, NotAuthenticated};
 pub use certificate::{Certificate, Grant};
+pub use custom_headers::CustomHeaders;
 pub use delivery::{Delivery, DeliveryState, LastOutcome, Next, NotChangeable, Trigger};
 pub use erasure::{Erasure, Reach};
 pub use event::{ContentType, Event, NewEvent, Payload};
@@ -76,8 +78,7 @@ pub use signing_key::SigningKey;
 pub use source::{Clock, Random};
 pub use stats::{Counts, StatsGroup, StatsKey, StatsQuery, floor};
 pub use subscription::{
-    CustomHeaders, PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec,
-    Timeout, Version,
+    PayloadFormat, State, StateCode, StateReason, Subscription, SubscriptionSpec, Timeout, Version,
 };
 pub use tenant::TenantId;
 pub use text::{Attributes, Labels};

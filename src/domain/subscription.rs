@@ -1,46 +1,15 @@
 //! Subscriptions: an endpoint, the event types it wants, and how it wants to be
 //! called.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use super::{
-    EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveKeys, LiveSecrets,
-    RateLimit, RetryPolicy, SignatureScheme, SigningKey, SubscriptionId, TenantId, Timestamp, text,
+    CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveKeys,
+    LiveSecrets, RateLimit, RetryPolicy, SignatureScheme, SigningKey, SubscriptionId, TenantId,
+    Timestamp, text,
 };
 
-const MAX_HEADERS: usize = 32;
-const MAX_HEADER_NAME: usize = 128;
-const MAX_HEADER_VALUE: usize = 4_096;
-/// Each attempt carries them, and is logged with them.
-const MAX_HEADER_BYTES: usize = 16 * 1_024;
 const MAX_STATE_MESSAGE: usize = 256;
-
-/// Headers that HTTP or Postrider itself sets.
-const RESERVED_HEADERS: [&str; 22] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "referer",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "x-webhook-", "postrider-"];
 
 /// Deadline of one attempt: 1 to 60 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,69 +35,6 @@ impl Timeout {
 impl Default for Timeout {
     fn default() -> Self {
         Self(Duration::from_secs(15))
-    }
-}
-
-/// Headers of the subscriber's own, names in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CustomHeaders(BTreeMap<String, String>);
-
-impl CustomHeaders {
-    /// Checks names and values; reserved names are refused.
-    pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
-        let mut checked = BTreeMap::new();
-        for (name, value) in headers {
-            if name.len() > MAX_HEADER_NAME {
-                return Err(Invalid::new(format!(
-                    "must have names of at most {MAX_HEADER_NAME} bytes; one has {}",
-                    name.len()
-                )));
-            }
-            let lower = name.to_ascii_lowercase();
-            if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
-                return Err(Invalid::new(format!("{name:?} is not a header name")));
-            }
-            if RESERVED_HEADERS.contains(&lower.as_str())
-                || RESERVED_PREFIXES
-                    .iter()
-                    .any(|prefix| lower.starts_with(prefix))
-            {
-                return Err(Invalid::new(format!(
-                    "{name:?} is reserved; choose another name"
-                )));
-            }
-            let printable = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
-            if !printable || value.len() > MAX_HEADER_VALUE || value.trim() != value {
-                return Err(Invalid::new(format!(
-                    "value of {name:?} must be at most {MAX_HEADER_VALUE} bytes of printable \
-                     ASCII without spaces at its ends"
-                )));
-            }
-            if checked.insert(lower, value).is_some() {
-                return Err(Invalid::new(format!(
-                    "{name:?} stands twice; header names ignore case"
-                )));
-            }
-        }
-        if checked.len() > MAX_HEADERS {
-            return Err(Invalid::new(format!(
-                "must have at most {MAX_HEADERS} entries, has {}",
-                checked.len()
-            )));
-        }
-        let lengths = checked.iter().map(|(name, value)| name.len() + value.len());
-        let bytes: usize = lengths.sum();
-        if bytes > MAX_HEADER_BYTES {
-            return Err(Invalid::new(format!(
-                "must have at most {MAX_HEADER_BYTES} bytes of names and values, has {bytes}"
-            )));
-        }
-        Ok(Self(checked))
-    }
-
-    /// The headers, sorted by name.
-    pub fn as_map(&self) -> &BTreeMap<String, String> {
-        &self.0
     }
 }
 
