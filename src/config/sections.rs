@@ -137,8 +137,9 @@ section! {
         mode: AuthMode as Choice<AuthMode> = AuthMode::Keys,
         /// A key that may do everything for all tenants, and is good for as long as
         /// it stands here. `postrider admin-key` makes one. Better set by the
-        /// environment, or in a file. Without it, an embedded store gets one when it
-        /// is first served, in the file `admin.key` of its directory.
+        /// environment, or in a file. Without it, and without a name of
+        /// `certificates` for all tenants, an embedded store gets one when it is first
+        /// served, in the file `admin.key` of its directory.
         admin_key: Option<KeyText> as Hidden<KeyText> = None,
         /// A file that holds that key.
         admin_key_file: Option<PathBuf> as Optional<Path> = None,

@@ -53,17 +53,19 @@ impl Authority {
 
     /// A certificate for a client.
     pub fn client(&self, name: &str) -> Files {
-        let mut params = CertificateParams::default();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(name, params)
+        self.client_with(name, Vec::new())
     }
 
     /// The same, with a URI among its names.
     pub fn named_client(&self, name: &str, uri: &str) -> Files {
+        let uri = uri.try_into().expect("it is ASCII");
+        self.client_with(name, vec![SanType::URI(uri)])
+    }
+
+    fn client_with(&self, name: &str, alternative: Vec<SanType>) -> Files {
         let mut params = CertificateParams::default();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let uri = uri.try_into().expect("it is ASCII");
-        params.subject_alt_names.push(SanType::URI(uri));
+        params.subject_alt_names = alternative;
         self.sign(name, params)
     }
 

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod erasure;
 pub mod keys;
 pub mod lists;
+pub mod positions;
 pub mod queue;
 pub mod replays;
 pub mod retention;
@@ -132,6 +133,8 @@ macro_rules! run_suite {
                 a_copy_goes_on_after_a_crash_wherever_it_was,
                 a_copy_into_anything_else_is_refused,
                 what_retention_removed_is_known_to_the_copy,
+            }
+            positions {
                 positions_below_their_times_are_found_by_these,
                 positions_above_their_times_are_found_by_these,
             }
