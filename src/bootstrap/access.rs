@@ -148,7 +148,7 @@ fn root_of(dir: &Path) -> Result<RootKeys> {
         newest: RootKey::generate(bytes),
         older: Vec::new(),
     };
-    keep_in(dir, &made)?;
+    keep_in(dir, &made).context("storage.data_dir cannot be used")?;
     tracing::info!(
         path = %dir.join(ROOT_KEY).display(),
         "made a key for the secrets of the store: keep the file with it"

@@ -250,6 +250,7 @@ fn settings(config: &config::Server, tls: Option<Arc<Tls>>) -> grpc::Settings {
             calls: config.max_calls,
             streams: config.max_streams,
             request_bytes: config.max_request_memory,
+            response_bytes: config.max_response_memory,
         },
     }
 }
@@ -265,5 +266,7 @@ fn encryption(config: &config::Tls) -> Result<Option<Arc<Tls>>> {
         client_authorities: config.client_ca_file.clone(),
         clients_need_certificates: config.client_auth == ClientAuth::Required,
     });
-    Ok(Some(Arc::new(tls.context("TLS cannot be had")?)))
+    Ok(Some(Arc::new(
+        tls.context("[tls] of the configuration cannot be used")?,
+    )))
 }

@@ -102,6 +102,21 @@ fn resolve(
     ))
 }
 
+/// A value as it is written in the environment: a list has commas.
+fn text_of(value: &DeValue<'_>) -> String {
+    let items = value.as_array().and_then(|items| {
+        let items = items.iter().map(|item| item.get_ref().as_str());
+        items.collect::<Option<Vec<_>>>()
+    });
+    match (value, items) {
+        (DeValue::String(text), _) => text.to_string(),
+        (DeValue::Integer(number), _) => number.to_string(),
+        (DeValue::Boolean(switch), _) => switch.to_string(),
+        (_, Some(items)) => items.join(", "),
+        (other, None) => format!("<{}>", other.type_str()),
+    }
+}
+
 #[derive(Default)]
 struct Layers {
     loaded: Loaded,
@@ -134,13 +149,7 @@ impl Layers {
             };
             for (name, value) in table {
                 let source = line(name.span());
-                let text = match value.get_ref() {
-                    DeValue::String(text) => text.to_string(),
-                    DeValue::Integer(number) => number.to_string(),
-                    DeValue::Boolean(switch) => switch.to_string(),
-                    other => format!("<{}>", other.type_str()),
-                };
-                self.set(section, name.get_ref(), &text, source);
+                self.set(section, name.get_ref(), &text_of(value.get_ref()), source);
             }
         }
     }

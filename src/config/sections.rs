@@ -108,6 +108,10 @@ section! {
         /// are written, above all. Calls beyond it are refused as overload is;
         /// streams wait.
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
+        /// Memory for answers that clients have not taken yet, an eighth of it
+        /// for each connection. While there are more, calls that read are refused
+        /// as overload is; a connection that takes nothing for 30 s is closed.
+        max_response_memory: usize as Size<usize, { 32 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
     }
 }
 
@@ -226,7 +230,8 @@ section! {
         publish_rate: Option<RateLimit> as Optional<Rate> = None,
         /// Tenants with another rate.
         tenant_publish_rate: OfTenants<RateLimit> as ByTenant<Rate> = OfTenants::new(),
-        /// Payloads that a tenant may publish in a second, likewise.
+        /// Payloads that a tenant may publish in a second, likewise; those of a
+        /// call are counted in whole KiB.
         publish_size: Option<u64> as Optional<Size<u64, KIB, { 64 * MIB }>> = None,
         /// Tenants with another size.
         tenant_publish_size: OfTenants<u64> as ByTenant<Size<u64, KIB, { 64 * MIB }>> = OfTenants::new(),
@@ -250,7 +255,7 @@ section! {
         /// tenant leaves an eighth of them to others.
         max_in_flight: usize as Count<usize, 1, 100_000> = 4_096,
         /// How long a subscription may have nothing but failures until it is
-        /// disabled, to the next five minutes; never if it is `0ms`. A success
+        /// disabled, up to ten minutes later; never if it is `0ms`. A success
         /// begins the time anew, and so does every change of the subscription.
         disable_after: Duration as Period<0, { 14 * DAY }> = Duration::from_hours(5 * 24),
         /// Networks that may be called though they are not public, each at all

@@ -96,6 +96,7 @@ mod tests {
         max_calls = 1024  # default
         max_streams = 1024  # default
         max_request_memory = "256MiB"  # default
+        max_response_memory = "256MiB"  # default
 
         [tls]
         cert_file = ""  # default

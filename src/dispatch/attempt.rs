@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::{
-    Endpoint, Transport, disable::Disabling, lane::Ended, request::logged, schedule::Start,
+    Endpoint, Transport,
+    disable::Disabling,
+    lane::Ended,
+    request::{logged, logged_request},
+    schedule::Start,
     window::Fresh,
 };
 use crate::{
@@ -114,7 +118,7 @@ impl Attempts {
         let start_time = self.clock.now();
         let began = Instant::now();
         let request = endpoint.request(event, number, start_time);
-        let request_headers = logged(&request.headers);
+        let request_headers = logged_request(&request.headers);
         let received = self.transport.send(request).await;
         let duration = began.elapsed();
         let now = self.clock.now();

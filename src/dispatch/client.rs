@@ -76,6 +76,7 @@ impl HttpTransport {
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             response.truncated = length > body.len();
             if length > Attempt::MAX_READ_BODY {
+                body.truncate(Attempt::MAX_KEPT_OF_TOO_LARGE);
                 // Letting go of what was lent closes the connection.
                 return Err(failure::too_large(BODY));
             }

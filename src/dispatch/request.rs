@@ -8,10 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
 use super::content::Content;
-use crate::domain::{Event, Headers, SignatureScheme, Signer, Subscription, Timestamp};
+use crate::domain::{
+    Event, Headers, SignatureScheme, Signer, Subscription, TRACEPARENT, Timestamp,
+};
+
+/// Stands for a value that is not kept.
+const HIDDEN: &str = "***";
 
 const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
 
+const TRACE: HeaderName = HeaderName::from_static(TRACEPARENT);
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -46,7 +52,9 @@ impl Endpoint {
         let custom = subscription.spec.headers.as_map().iter();
         let custom = custom.map(|(name, value)| {
             let name = HeaderName::try_from(name).expect("custom header names were checked");
-            let value = HeaderValue::try_from(value).expect("custom headers are printable ASCII");
+            let value = HeaderValue::try_from(value);
+            let mut value = value.expect("custom headers are printable ASCII");
+            value.set_sensitive(true);
             (name, value)
         });
         Self {
@@ -83,6 +91,9 @@ impl Endpoint {
         headers.insert(header::CONTENT_TYPE, content.media_type.clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
+        if let Some(parent) = event.traceparent() {
+            headers.insert(TRACE, text(parent.to_owned()));
+        }
         let schemes = &self.subscription.spec.signature_schemes;
         let signatures = schemes.iter().filter_map(|scheme| match scheme {
             SignatureScheme::StandardWebhooks => {
@@ -119,8 +130,19 @@ pub(super) fn logged(headers: &HeaderMap) -> Headers {
     headers.iter().map(line).collect()
 }
 
+/// Those of a request, without the values that may be credentials.
+pub(super) fn logged_request(headers: &HeaderMap) -> Headers {
+    let sensitive = headers.iter().map(|(_, value)| value.is_sensitive());
+    let lines = logged(headers).into_iter().zip(sensitive);
+    let shown = lines.map(|((name, value), sensitive)| {
+        let value = if sensitive { HIDDEN.to_owned() } else { value };
+        (name, value)
+    });
+    shown.collect()
+}
+
 fn text(value: String) -> HeaderValue {
-    HeaderValue::try_from(value).expect("ids and signatures are printable ASCII")
+    HeaderValue::try_from(value).expect("ids, signatures and traces are printable ASCII")
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Attributes, EventId, EventType, Invalid, TenantId, Timestamp, text};
+use super::{
+    Attributes, EventId, EventType, Invalid, TRACEPARENT, TenantId, Timestamp, is_traceparent, text,
+};
 
 const MAX_KEY: usize = 255;
 const MAX_CONTENT_TYPE: usize = 255;
@@ -167,6 +169,12 @@ impl Event {
     pub fn due(&self) -> Timestamp {
         self.deliver_after
             .map_or(self.create_time, |after| after.max(self.create_time))
+    }
+
+    /// The trace that it belongs to, as its attribute `traceparent` says.
+    pub fn traceparent(&self) -> Option<&str> {
+        let value = self.attributes.as_map().get(TRACEPARENT)?;
+        is_traceparent(value).then_some(value)
     }
 
     /// About how many bytes it takes, apart from its payload.

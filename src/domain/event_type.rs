@@ -93,6 +93,14 @@ impl EventPattern {
             Self::Any => true,
         }
     }
+
+    /// Length of its text, about.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Exact(of) | Self::Below(of) => of.as_str().len(),
+            Self::Any => 1,
+        }
+    }
 }
 
 impl fmt::Display for EventPattern {

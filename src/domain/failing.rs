@@ -24,7 +24,7 @@ impl DisableAfter {
     /// many as it may fail.
     pub fn history(self, subscription: &Subscription, now: Timestamp) -> StatsQuery {
         let changed = floor(subscription.update_time, StatsKey::SPAN).after(StatsKey::SPAN);
-        let earliest = floor(now.before(self.0 * 2), StatsKey::SPAN);
+        let earliest = floor(now.before(self.0 * 2 + StatsKey::SPAN), StatsKey::SPAN);
         StatsQuery {
             subscription_id: Some(subscription.id),
             event_type: None,
@@ -128,9 +128,18 @@ mod tests {
             let query = DisableAfter::default().history(&subscription(changed), hours(400));
             query.started.start
         };
-        assert_eq!(history(NOON), hours(400 - 240));
+        assert_eq!(history(NOON), hours(400 - 240).before(StatsKey::SPAN));
         assert_eq!(history(hours(390)), hours(390).after(StatsKey::SPAN));
         assert_eq!(DisableAfter::new(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_short_time_is_seen_in_what_is_known() {
+        let second = Duration::from_secs(1);
+        let after = DisableAfter::new(second).unwrap();
+        let query = after.history(&subscription(), hours(400));
+        // Counts of a span tell of nothing before its end.
+        assert!(query.started.start <= hours(400).before(StatsKey::SPAN + second));
     }
 
     fn subscription() -> Subscription {

@@ -42,6 +42,7 @@ mod subscription;
 mod tenant;
 mod text;
 mod time;
+mod trace;
 mod url;
 
 pub use api_key::{ApiKey, ApiKeySpec, Holder};
@@ -83,4 +84,5 @@ pub use subscription::{
 pub use tenant::TenantId;
 pub use text::{Attributes, Labels};
 pub use time::Timestamp;
+pub use trace::{TRACEPARENT, is_traceparent};
 pub use url::EndpointUrl;

@@ -4,9 +4,9 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use super::{
-    CustomHeaders, EndpointUrl, EventPatterns, FilterExpression, Invalid, Labels, LiveKeys,
-    LiveSecrets, RateLimit, RetryPolicy, SignatureScheme, SigningKey, SubscriptionId, TenantId,
-    Timestamp, text,
+    CustomHeaders, EndpointUrl, EventPattern, EventPatterns, FilterExpression, Invalid, Labels,
+    LiveKeys, LiveSecrets, RateLimit, RetryPolicy, SignatureScheme, SigningKey, SubscriptionId,
+    TenantId, Timestamp, text,
 };
 
 const MAX_STATE_MESSAGE: usize = 256;
@@ -105,6 +105,23 @@ impl SubscriptionSpec {
             signature_schemes: Self::schemes_or_default(Vec::new()),
             filter: None,
         }
+    }
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let patterns = self.events.as_slice().iter().map(EventPattern::len);
+        let headers = self.headers.as_map().iter();
+        let labels = self.labels.as_map().iter();
+        let pairs = headers
+            .chain(labels)
+            .map(|(key, value)| key.len() + value.len());
+        let filter = self
+            .filter
+            .as_ref()
+            .map_or(0, |filter| filter.as_str().len());
+        let url = self.url.as_str().len();
+        let lengths: usize = patterns.chain(pairs).sum();
+        size_of::<Self>() + lengths + self.description.len() + filter + url
     }
 
     /// Checks a description.

@@ -10,6 +10,7 @@ use super::{
     convert::{erase, event, explain},
     publish_stream,
     status::to_status,
+    trace,
 };
 use crate::{
     control::Control,
@@ -41,7 +42,9 @@ impl EventService for Events {
     ) -> Result<Response<PublishEventResponse>, Status> {
         let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
-        let event = event::from_publish(request.into_inner().event, limits, now);
+        let (metadata, _, mut request) = request.into_parts();
+        trace::pass_on(&metadata, &mut request.event);
+        let event = event::from_publish(request.event, limits, now);
         let published = self.control.publish(&tenant, event.map_err(to_status)?);
         let published = published.await.map_err(to_status)?;
         Ok(Response::new(event::to_published(published)))
@@ -53,7 +56,9 @@ impl EventService for Events {
     ) -> Result<Response<BatchPublishEventsResponse>, Status> {
         let tenant = tenant(&request)?;
         let (limits, now) = (self.control.limits(), self.control.now());
-        let events = event::from_batch(request.into_inner(), limits, now);
+        let (metadata, _, mut request) = request.into_parts();
+        trace::pass_on(&metadata, &mut request.events);
+        let events = event::from_batch(request, limits, now);
         let published = self
             .control
             .publish_batch(&tenant, events.map_err(to_status)?);

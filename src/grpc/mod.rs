@@ -17,6 +17,7 @@ mod serve;
 mod server;
 mod status;
 mod subscription_service;
+mod trace;
 
 use tokio_util::sync::CancellationToken;
 

@@ -80,6 +80,7 @@ pub async fn serve_health(listener: TcpListener, states: States, shutdown: Shutd
         calls: 16,
         streams: 16,
         request_bytes: 1024 * 1024,
+        response_bytes: 1024 * 1024,
     };
     let connections = Connections::new(Calls::new(routes, limits), 16, None, shutdown);
     let (accepting, _) = watch::channel(true);

@@ -23,6 +23,11 @@ use crate::domain::{Guard, Name, Refused, Target};
 const MAX_TTL: Duration = Duration::from_mins(5);
 /// Answers that are kept.
 const CACHED: u64 = 8_192;
+/// Longest wait for an answer, each of the three times that a question is asked:
+/// less in all than the deadline of most attempts, so that silence is told as
+/// what it is, and that a name goes on whose other kind of address is never told.
+const PATIENCE: Duration = Duration::from_secs(2);
+const REPEATS: usize = 2;
 /// Queries under way at once on one connection to a nameserver.
 const MAX_QUERIES: usize = 4_096;
 
@@ -69,6 +74,8 @@ impl Resolver {
             (settings.config(), ResolverOpts::default())
         };
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.timeout = options.timeout.min(PATIENCE);
+        options.attempts = options.attempts.min(REPEATS);
         options.cache_size = CACHED;
         options.max_active_requests = MAX_QUERIES;
         options.positive_min_ttl = Some(settings.min_ttl);

@@ -2,13 +2,15 @@
 //! ids, newest first, look at a bounded number of rows for a page, and go on at
 //! a place; so writes on either side leave what they have yet to see as it is.
 
+use std::sync::Arc;
+
 use super::{Cursor, Error, Page, PageRequest, Result};
-use crate::domain::{DeliveryId, TimeRange, Timestamp};
+use crate::domain::{DeliveryId, Subscription, TimeRange, Timestamp};
 
 /// Most rows that are looked at for a page.
 const MAX_ROWS: usize = 4_000;
 
-/// Size at which a page of payloads or answers ends.
+/// Size at which a page ends, however few are on it.
 pub(in crate::storage) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Rows that are read at once.
@@ -71,6 +73,25 @@ pub(in crate::storage) fn continued<T>(items: Vec<T>, place: Option<Place>) -> P
         items,
         next: place.map(Place::to_cursor),
     }
+}
+
+/// A page of subscriptions, from as many as are wanted and one more.
+pub(in crate::storage) fn subscriptions(
+    mut found: Vec<Arc<Subscription>>,
+    wanted: usize,
+) -> Page<Arc<Subscription>> {
+    let before = found.iter().scan(0, |sum, subscription| {
+        let before = *sum;
+        *sum += subscription.spec.size();
+        Some(before)
+    });
+    let fit = before.take_while(|&before| before < MAX_BYTES).count();
+    let shown = wanted.min(fit);
+    let last = found[..shown.min(found.len())].last();
+    let last = last.filter(|_| found.len() > shown);
+    let next = last.map(|last| Cursor(last.id.to_bytes().to_vec()));
+    found.truncate(shown);
+    Page { items: found, next }
 }
 
 /// How far a walk has come.

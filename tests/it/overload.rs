@@ -1,13 +1,15 @@
 //! What the server does with more than it takes, and with callers who do not
-//! wait.
+//! wait, or take no answers.
 
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use postrider::proto::{
-    Event, PublishEventRequest, TailDeliveriesRequest, TestSubscriptionRequest, event::Payload,
+    Event, EventView, ListEventsRequest, PublishEventRequest, TailDeliveriesRequest,
+    TestSubscriptionRequest, event::Payload,
 };
 use prost::Message;
 use tonic::{Code, Status};
@@ -137,5 +139,81 @@ async fn a_publish_past_its_deadline_is_accepted_once_when_it_is_tried_again() {
         .map(|request| request.header("webhook-id"))
         .collect();
     assert_eq!(ids.len(), 100, "each event is delivered, and once");
+    server.stop().await;
+}
+
+/// Lists events on all the streams that a connection may have, and takes no byte
+/// of the answers, for as long as the server has the connection.
+async fn take_nothing(address: &str) {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut client = h2::client::Builder::new();
+    client.initial_window_size(0);
+    let (mut calls, connection) = client.handshake::<_, Bytes>(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let message = ListEventsRequest {
+        view: EventView::Full.into(),
+        ..Default::default()
+    };
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let message = Bytes::from([&[0][..], &length, &message].concat());
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        let request = http::Request::post("http://localhost/postrider.v1.EventService/ListEvents")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        calls = calls.ready().await.unwrap();
+        let (answer, mut body) = calls.send_request(request, false).unwrap();
+        body.send_data(message.clone(), true).unwrap();
+        answers.push((answer, body));
+    }
+    let _ = connection.await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_are_bounded_and_end() {
+    const CONNECTIONS: usize = 12;
+    /// What is being read when the bound is reached goes beyond it.
+    const MEMORY: u64 = 320 * 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let limits = [("POSTRIDER_SERVER_MAX_RESPONSE_MEMORY", "32MiB")];
+    let server = Process::start_with(folder.path(), &limits).await;
+    for _ in 0..10 {
+        let data = format!("{:?}", "x".repeat(250 * 1024));
+        server.publish("order.shipped", &data).await;
+    }
+    let list = async || {
+        let request = ListEventsRequest::default();
+        server.events().list_events(request).await
+    };
+    let before = server.peak_memory();
+    let address = server.address.clone();
+    let stalled = tokio::spawn(async move {
+        let address = address.as_str();
+        let all = (0..CONNECTIONS).map(|_| take_nothing(address));
+        futures_util::future::join_all(all).await;
+    });
+    let refused = eventually("reads to be refused", async || list().await.err()).await;
+    assert_overloaded(&refused);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..100 {
+        let began = Instant::now();
+        server.publish("order.shipped", "{}").await;
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    // Those that have answers waiting are closed, which makes room again.
+    let room = async {
+        while list().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let room = tokio::time::timeout(Duration::from_secs(100), room).await;
+    room.expect("there is room again");
+    let grown = server.peak_memory() - before;
+    assert!(grown < MEMORY, "{grown} bytes");
+    stalled.abort();
     server.stop().await;
 }

@@ -77,6 +77,14 @@ fn a_tenant_is_kept_no_longer_than_all_of_them() {
 }
 
 #[test]
+fn a_list_may_be_an_array() {
+    let text = "[delivery]\nallow = ['127.0.0.0/8', '10.1.2.3/32:8080']\nnameservers = []";
+    let loaded = resolve(Some(&file(text)), &[], &[]).unwrap();
+    let delivery = loaded.config.delivery;
+    assert_eq!((delivery.allow.len(), delivery.nameservers.len()), (2, 0));
+}
+
+#[test]
 fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     let flag = Flag {
         text: "localhost".to_owned(),
@@ -84,7 +92,7 @@ fn a_wrong_value_is_named_with_its_source_and_what_would_be_right() {
     };
     let environment = [variable("POSTRIDER_STORAGE_ENGINE", "rocksdb")];
     let file = "[limits]\nmax_payload_size = '1MB'\n\n[shutdown]\ndeadline = 8\n\
-                [delivery]\nmax_in_flight = []\n[log]\nlevel = 'infoo'";
+                [delivery]\nmax_in_flight = [8]\n[log]\nlevel = 'infoo'";
     insta::assert_snapshot!(problems(file, &environment, &[flag]), @r#"
     configuration has 6 problems:
       file postrider.toml:2: limits.max_payload_size is "1MB", must be a size in B, KiB, MiB or GiB from 1KiB to 16MiB, such as "256KiB"

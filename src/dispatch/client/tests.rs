@@ -251,7 +251,7 @@ async fn an_endless_body_is_cut_off() {
     let received = post(address).await;
     assert_eq!(kind(&received), Some(ErrorKind::ResponseTooLarge));
     let response = received.response.unwrap();
-    assert_eq!(response.body.len(), Attempt::MAX_KEPT_BODY);
+    assert_eq!(response.body.len(), Attempt::MAX_KEPT_OF_TOO_LARGE);
     assert!(response.truncated);
 }
 

@@ -31,8 +31,9 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of a request that wait for a receiver to take them.
 const SEND_BUFFER: usize = 64 * 1024;
-/// HTTP/2 counts 32 bytes more for each line (RFC 9113, section 6.5.2).
-const HEADER_LIST: u32 = MAX_HEADER_BYTES + 32 * MAX_HEADERS;
+/// Headers that are read over HTTP/2, so that some which are too large are told
+/// from those that are wrong.
+const HEADER_LIST: u32 = 4 * MAX_HEADER_BYTES;
 
 /// A connection; the last one of its clones closes it.
 pub(in crate::dispatch) struct Connection {

@@ -73,6 +73,35 @@ fn a_request_is_signed_by_both_schemes_and_all_live_secrets() {
 }
 
 #[test]
+fn what_may_be_a_credential_is_not_logged() {
+    let endpoint = Endpoint::new(Arc::new(subscription()));
+    let request = endpoint.request(&event("{}", "application/json"), 1, TIME);
+    let line = |lines: Headers, name: &str| {
+        let mut lines = lines.into_iter();
+        lines.find(|line| line.0 == name).unwrap().1
+    };
+    let of = |name| line(logged_request(&request.headers), name);
+    assert_eq!([of("x-team"), of("webhook-attempt")], ["***", "1"]);
+    assert_eq!(line(logged(&request.headers), "x-team"), "blue");
+}
+
+#[test]
+fn the_trace_of_an_event_goes_on() {
+    let endpoint = Endpoint::new(Arc::new(subscription()));
+    let sent = |value: &str| {
+        let mut event = event("{}", ContentType::default().as_str());
+        let attributes = [(TRACEPARENT.to_owned(), value.to_owned())];
+        event.attributes = Attributes::new(attributes.into()).unwrap();
+        let request = endpoint.request(&event, 1, TIME);
+        let value = request.headers.get(TRACE);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(sent(trace).as_deref(), Some(trace));
+    assert_eq!(sent("00-none"), None);
+}
+
+#[test]
 fn only_the_schemes_of_the_subscription_are_sent() {
     let of = |scheme| {
         let mut subscription = subscription();

@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::proto::DESCRIPTOR_SET;
+use crate::{
+    domain::Scope,
+    grpc::scopes::{Need, need},
+    proto::DESCRIPTOR_SET,
+};
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
@@ -15,8 +19,10 @@ const REFLECTION: &str = "/grpc.reflection.";
 pub(super) enum Kind {
     /// Whether the server is well, which has to be told whatever else it does.
     Health,
+    /// One request, one answer, and nothing changes.
+    Read,
     /// One request, one answer.
-    Unary,
+    Write,
     /// Many of one or both.
     Streaming,
 }
@@ -49,8 +55,10 @@ impl Methods {
             Kind::Health
         } else if path.starts_with(REFLECTION) || self.0.contains(path) {
             Kind::Streaming
+        } else if need(path) == Some(Need::Scope(Scope::Read)) {
+            Kind::Read
         } else {
-            Kind::Unary
+            Kind::Write
         }
     }
 }
@@ -72,7 +80,9 @@ mod tests {
         ]
         "#);
         let publish = "/postrider.v1.EventService/PublishEvent";
-        assert_eq!(methods.kind(publish), Kind::Unary);
+        assert_eq!(methods.kind(publish), Kind::Write);
+        let list = "/postrider.v1.EventService/ListEvents";
+        assert_eq!(methods.kind(list), Kind::Read);
         assert_eq!(methods.kind("/grpc.health.v1.Health/Check"), Kind::Health);
     }
 }

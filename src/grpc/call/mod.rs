@@ -6,24 +6,25 @@ mod deadline;
 mod load;
 mod method;
 mod request;
+mod unsent;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
-use tonic::{body::Body, service::Routes};
+use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
 
-pub(super) use self::load::Budget;
 pub use self::load::Limits;
 use self::{
     answer::Answer,
     deadline::Deadline,
     load::{Held, Load},
     method::{Kind, Methods},
-    request::{Received, forget},
+    request::{Admission, Received, forget},
 };
+pub(super) use self::{load::Budget, unsent::Unsent};
 use super::{codec_errors::explained, server::Shutdown, status::to_status};
 use crate::control::Error;
 
@@ -47,17 +48,23 @@ impl Calls {
         }
     }
 
-    /// Answers a call of a connection that ends so.
+    /// What a connection that begins has not sent.
+    pub(super) fn unsent(&self) -> Arc<Unsent> {
+        self.load.unsent()
+    }
+
+    /// Answers a call of a connection that ends so and has this much unsent.
     pub(super) async fn answer<B>(
         self,
         request: Request<B>,
         ends: Shutdown,
+        unsent: Arc<Unsent>,
     ) -> Result<Response<Body>, Infallible>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let answer = self.answer_or_refuse(request, ends).await;
+        let answer = self.answer_or_refuse(request, ends, unsent).await;
         Ok(answer.unwrap_or_else(|error| to_status(error).into_http()))
     }
 
@@ -65,6 +72,7 @@ impl Calls {
         self,
         mut request: Request<B>,
         ends: Shutdown,
+        unsent: Arc<Unsent>,
     ) -> Result<Response<Body>, Error>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -78,18 +86,24 @@ impl Calls {
         request.extensions_mut().insert(ends.clone());
         match kind {
             Kind::Health => self.run(request.map(Body::new), deadline, &ends).await,
-            Kind::Unary => {
-                if !self.load.admits_calls() {
+            Kind::Read | Kind::Write => {
+                if !self.load.admits(kind) {
                     forget(request.into_body()).await;
                     return Err(Error::Overloaded);
                 }
                 // Here until the call has ended, in the body until it is read.
                 let held = Held::default();
-                let (load, also_held) = (self.load.clone(), held.clone());
-                let request = request.map(|body| Body::new(Received::new(body, load, also_held)));
-                let answer = self.run(request, deadline, &ends).await;
+                let admission = Admission {
+                    kind,
+                    load: self.load.clone(),
+                    unsent: unsent.clone(),
+                    held: held.clone(),
+                };
+                let request = request.map(|body| Body::new(Received::new(body, admission)));
+                let answer = self.run(request, deadline, &ends).await?;
+                let made = unsent.count(answer).await;
                 drop(held);
-                answer
+                Ok(made.unwrap_or_else(Status::into_http))
             }
             Kind::Streaming => {
                 let held = self.load.take_stream().ok_or(Error::Overloaded)?;

@@ -15,11 +15,14 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio_util::sync::PollSemaphore;
 
 use super::{
     BoxError,
     load::{Held, Load},
+    method::Kind,
+    unsent::Unsent,
 };
 use crate::{control::Error, grpc::status::to_status};
 
@@ -29,42 +32,68 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// The body of a request that is one message.
 pub(super) struct Received<B> {
     inner: B,
-    load: Arc<Load>,
-    held: Held,
+    admission: Admission,
+    /// The last frame of a read that waits.
+    last: Option<Frame<Bytes>>,
+    readers: PollSemaphore,
     state: State,
+}
+
+/// What a call is admitted by.
+pub(super) struct Admission {
+    pub(super) kind: Kind,
+    pub(super) load: Arc<Load>,
+    pub(super) unsent: Arc<Unsent>,
+    pub(super) held: Held,
+}
+
+impl Admission {
+    /// Takes what a frame needs, and the place of the call with the last one.
+    fn take_in(&self, bytes: usize, is_complete: bool) -> State {
+        let fits = bytes == 0 || self.load.take_bytes(bytes, &self.held);
+        if !fits {
+            self.held.release();
+            State::Refused
+        } else if !is_complete {
+            State::Coming
+        } else if !self.load.take_call(self.kind, &self.held) {
+            State::Refused
+        } else if self.kind == Kind::Read {
+            State::Waiting
+        } else {
+            State::Admitted
+        }
+    }
+
+    /// Begins a read, unless too much of what was read before is not sent.
+    fn begin(&self, permit: OwnedSemaphorePermit) -> State {
+        self.held.reads(permit);
+        if self.unsent.is_full() {
+            State::Refused
+        } else {
+            State::Admitted
+        }
+    }
 }
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Coming,
+    /// For its turn to read.
+    Waiting,
     Admitted,
     Refused,
 }
 
 impl<B> Received<B> {
-    pub(super) fn new(inner: B, load: Arc<Load>, held: Held) -> Self {
+    pub(super) fn new(inner: B, admission: Admission) -> Self {
         Self {
             inner,
-            load,
-            held,
+            readers: admission.load.readers(),
+            admission,
+            last: None,
             state: State::Coming,
-        }
-    }
-
-    /// Takes what a frame needs, and the place of the call with the last one.
-    fn take_in(&mut self, bytes: usize, is_complete: bool) {
-        let fits = bytes == 0 || self.load.take_bytes(bytes, &self.held);
-        if !fits {
-            self.state = State::Refused;
-            self.held.release();
-        } else if is_complete {
-            let admitted = self.load.take_call(&self.held);
-            self.state = if admitted {
-                State::Admitted
-            } else {
-                State::Refused
-            };
         }
     }
 }
@@ -77,6 +106,10 @@ where
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
     // What does not come by then is not waited for.
     let _ = timeout(PATIENCE, read).await;
+}
+
+fn refused() -> BoxError {
+    to_status(Error::Overloaded).into()
 }
 
 impl<B> Body for Received<B>
@@ -93,6 +126,14 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         loop {
+            if this.state == State::Waiting {
+                let permit = ready!(this.readers.poll_acquire(context));
+                this.state = this.admission.begin(permit.expect("it is never closed"));
+                return Poll::Ready(match this.state {
+                    State::Refused => Some(Err(refused())),
+                    _ => this.last.take().map(Ok),
+                });
+            }
             let frame = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 Some(Ok(frame)) => Some(frame),
@@ -104,14 +145,12 @@ where
                 .map_or(0, Bytes::len);
             let is_complete = frame.is_none() || this.inner.is_end_stream();
             if this.state == State::Coming {
-                this.take_in(bytes, is_complete);
+                this.state = this.admission.take_in(bytes, is_complete);
             }
             match this.state {
-                State::Refused if is_complete => {
-                    let refused = to_status(Error::Overloaded);
-                    return Poll::Ready(Some(Err(refused.into())));
-                }
+                State::Refused if is_complete => return Poll::Ready(Some(Err(refused()))),
                 State::Refused => {}
+                State::Waiting => this.last = frame,
                 State::Coming | State::Admitted => return Poll::Ready(frame.map(Ok)),
             }
         }

@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     calls: 2,
     streams: 2,
     request_bytes: 1_000,
+    response_bytes: 1_000,
 };
 
 /// A service that goes wrong.
@@ -66,7 +67,8 @@ async fn told_by(
 ) -> Status {
     let request = Request::post(format!("/test.Wrong/{method}"));
     let request = request.header("grpc-timeout", timeout).body(body).unwrap();
-    let answer = calls.clone().answer(request, ends).await.unwrap();
+    let answer = calls.clone().answer(request, ends, calls.unsent()).await;
+    let answer = answer.unwrap();
     Status::from_header_map(answer.headers()).expect("it is refused")
 }
 

@@ -121,9 +121,13 @@ impl Connections {
         };
         let open = TaskTracker::new();
         let (calls, ends) = (self.calls.clone(), shutdown.clone());
+        let unsent = calls.unsent();
+        let also_unsent = unsent.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            calls.clone().answer(request, ends.clone())
+            calls
+                .clone()
+                .answer(request, ends.clone(), also_unsent.clone())
         });
         let connection = self
             .http2(open.clone())
@@ -132,6 +136,9 @@ impl Connections {
 
         let is_too_old = tokio::select! {
             ended = &mut connection => return tell(address, ended),
+            () = unsent.stalled() => {
+                return tracing::info!(%address, "connection ended: its client takes no answers");
+            }
             () = self.shutdown.draining.cancelled() => false,
             () = sleep(self.age()) => true,
         };

@@ -10,7 +10,7 @@ use crate::{
     domain::{Subscription, SubscriptionId, TenantId, Timestamp, Version},
     storage::{
         Catalog, Created, Cursor, Error, Page, PageRequest, Resource, Result, SubscriptionChange,
-        TenantSubscriptions,
+        TenantSubscriptions, walk,
     },
 };
 
@@ -79,12 +79,8 @@ impl Catalog for Store {
             }
         };
         let subscriptions = self.state.subscriptions.read();
-        let mut items = subscriptions.newest(tenant, below, page.size.saturating_add(1));
-        let more = items.len() > page.size;
-        items.truncate(page.size);
-        let last = items.last().filter(|_| more);
-        let next = last.map(|last| Cursor(last.id.to_bytes().to_vec()));
-        Ok(Page { items, next })
+        let found = subscriptions.newest(tenant, below, page.size.saturating_add(1));
+        Ok(walk::subscriptions(found, page.size))
     }
 
     async fn tenant_subscriptions(&self, tenant: &TenantId) -> Result<TenantSubscriptions> {

@@ -20,6 +20,7 @@ use crate::{
         Catalog, Created, Cursor, Error, Page, PageRequest, Resource, Result, SubscriptionChange,
         TenantSubscriptions, TenantVersion,
         row::{SEALED_LAYOUT, Unreadable, read_subscription},
+        walk,
     },
 };
 
@@ -112,13 +113,13 @@ impl Catalog for Store {
             .query(&statement, &[&tenant.as_str(), &below, &limit])
             .await
             .map_err(from_pg)?;
-        let shown = rows.iter().take(page.size);
-        let items: Vec<_> = shown
-            .map(|row| subscription(tenant, row, &self.state.keyring))
-            .collect::<Result<_>>()?;
-        let last = items.last().filter(|_| rows.len() > page.size);
-        let next = last.map(|last| Cursor(last.id.to_bytes().to_vec()));
-        Ok(Page { items, next })
+        let found = rows
+            .iter()
+            .map(|row| subscription(tenant, row, &self.state.keyring));
+        Ok(walk::subscriptions(
+            found.collect::<Result<_>>()?,
+            page.size,
+        ))
     }
 
     /// In one statement, so that the version is that of the subscriptions; and
@@ -166,7 +167,7 @@ impl State {
         let rows = client
             .query(
                 "SELECT DISTINCT substring(content FROM 2 FOR 8) AS key FROM subscription
-             WHERE content IS NOT NULL AND get_byte(content, 0) = $1",
+             WHERE content IS NOT NULL AND get_byte(content, 0) >= $1",
                 &[&sealed],
             )
             .await;

@@ -1,4 +1,5 @@
-//! A subscription, with its secrets sealed, and what a request id created.
+//! A subscription, with its secrets and its headers sealed, and what a request
+//! id created.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -18,14 +19,15 @@ use crate::{
     },
 };
 
-/// The first byte of a row that goes on with the id of the key that sealed it.
+/// The least first byte of a row that goes on with the id of the key that sealed
+/// it. This one has its headers as they are.
 pub(in crate::storage) const SEALED_LAYOUT: u8 = 3;
 
 /// Without rate limit, order, filter and signing keys.
 const FIRST: u8 = 1;
 /// With secrets as they are.
 const PLAIN: u8 = 2;
-const VERSION: u8 = SEALED_LAYOUT;
+const VERSION: u8 = 4;
 const REQUEST: u8 = 1;
 
 const DELAYS: u8 = 1;
@@ -82,6 +84,7 @@ pub(in crate::storage) fn write_subscription(
     let mut secrets = Writer::default();
     write_secrets(&mut secrets, &subscription.secrets, created);
     write_keys(&mut secrets, subscription.signing_keys.as_ref(), created);
+    write_map(&mut secrets, subscription.spec.headers.as_map());
     let secrets = Zeroizing::new(secrets.finish());
     let place = place(&subscription.tenant, subscription.id, subscription.version);
     row.bytes(&keyring.seal(&secrets, &place));
@@ -105,9 +108,9 @@ pub(in crate::storage) fn read_subscription(
     row: &[u8],
     keyring: &Keyring,
 ) -> Result<Subscription, Unreadable> {
-    let (layout, mut row) = Reader::any_of(row, &[FIRST, PLAIN, VERSION])?;
+    let (layout, mut row) = Reader::any_of(row, &[FIRST, PLAIN, SEALED_LAYOUT, VERSION])?;
     let key = match layout {
-        VERSION => Some(SealId::from_bytes(row.array()?)),
+        SEALED_LAYOUT | VERSION => Some(SealId::from_bytes(row.array()?)),
         _ => None,
     };
     let version = Version(row.long()?);
@@ -120,17 +123,20 @@ pub(in crate::storage) fn read_subscription(
         since: row.time_near(create_time)?,
     };
     let (spec, secrets, signing_keys) = if let Some(key) = key {
-        let mut spec = read_spec(&mut row)?;
+        let mut spec = read_spec(&mut row, layout)?;
         read_later_spec(&mut row, &mut spec)?;
         let opened = keyring.open(key, row.bytes()?, &place(&tenant, id, version))?;
         let mut kept = Reader::bare(&opened);
         let secrets = read_secrets(&mut kept, create_time)?;
         let keys = read_keys(&mut kept, create_time)?;
+        if layout == VERSION {
+            spec.headers = read_headers(&mut kept)?;
+        }
         kept.finish()?;
         (spec, secrets, keys)
     } else {
         let secrets = read_secrets(&mut row, create_time)?;
-        let mut spec = read_spec(&mut row)?;
+        let mut spec = read_spec(&mut row, layout)?;
         let mut keys = None;
         if layout > FIRST {
             read_later_spec(&mut row, &mut spec)?;
@@ -227,7 +233,6 @@ fn write_spec(row: &mut Writer, spec: &SubscriptionSpec) {
         row.text(&pattern.to_string());
     }
     row.text(&spec.description);
-    write_map(row, spec.headers.as_map());
     write_map(row, spec.labels.as_map());
     write_policy(row, &spec.retry_policy);
     row.duration(spec.timeout.as_duration())
@@ -246,7 +251,7 @@ fn write_spec(row: &mut Writer, spec: &SubscriptionSpec) {
         .maybe_text(spec.filter.as_ref().map(FilterExpression::as_str));
 }
 
-fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
+fn read_spec(row: &mut Reader<'_>, layout: u8) -> Read<SubscriptionSpec> {
     let url = EndpointUrl::from_canonical(row.text()?).ok_or(Malformed)?;
     let mut patterns = Vec::new();
     for _ in 0..row.long()? {
@@ -256,7 +261,10 @@ fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
         url,
         events: EventPatterns::new(patterns).map_err(|_| Malformed)?,
         description: row.text()?.to_owned(),
-        headers: CustomHeaders::new(read_map(row)?).map_err(|_| Malformed)?,
+        headers: match layout {
+            VERSION => CustomHeaders::default(),
+            _ => read_headers(row)?,
+        },
         labels: Labels::new(read_map(row)?).map_err(|_| Malformed)?,
         retry_policy: read_policy(row)?,
         timeout: Timeout::new(row.duration()?).map_err(|_| Malformed)?,
@@ -267,6 +275,10 @@ fn read_spec(row: &mut Reader<'_>) -> Read<SubscriptionSpec> {
         signature_schemes: read_schemes(row)?,
         filter: None,
     })
+}
+
+fn read_headers(row: &mut Reader<'_>) -> Read<CustomHeaders> {
+    CustomHeaders::new(read_map(row)?).map_err(|_| Malformed)
 }
 
 /// What the first version did not have.

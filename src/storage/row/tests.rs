@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    ApiKey, ApiKeyId, ApiKeySpec, Attempt, AttemptId, ContentType, Delivery, DeliveryId,
-    DeliveryState, ErrorKind, Event, EventId, EventPatterns, Holder, KeyHash, Keyring, LastOutcome,
-    LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases, RateLimit, Replay, ReplayId,
-    ReplayMode, ReplaySpec, RootKey, Scope, Secret, SigningKey, Subscription, SubscriptionId,
-    SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
+    ApiKey, ApiKeyId, ApiKeySpec, Attempt, AttemptId, ContentType, CustomHeaders, Delivery,
+    DeliveryId, DeliveryState, ErrorKind, Event, EventId, EventPatterns, Holder, KeyHash, Keyring,
+    LastOutcome, LiveKeys, LiveSecrets, NewEvent, Payload, PayloadFormat, Phases, RateLimit,
+    Replay, ReplayId, ReplayMode, ReplaySpec, RootKey, Scope, Secret, SigningKey, Subscription,
+    SubscriptionId, SubscriptionSpec, TenantId, TimeRange, Timestamp, Trigger,
 };
 use crate::storage::{Copying, Cursor, LogPosition};
 
@@ -251,6 +251,14 @@ fn subscription() -> Subscription {
     Subscription::new(sub(), TenantId::default(), spec, secrets, TIME)
 }
 
+fn headers() -> CustomHeaders {
+    let header = (
+        "authorization".to_owned(),
+        "Bearer of credentials".to_owned(),
+    );
+    CustomHeaders::new([header]).unwrap()
+}
+
 #[test]
 fn a_subscription_keeps_its_bytes() {
     let mut subscription = subscription();
@@ -258,8 +266,9 @@ fn a_subscription_keeps_its_bytes() {
     subscription.spec.ordered = true;
     subscription.spec.payload_format = PayloadFormat::CloudEventsBinary;
     subscription.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    subscription.spec.headers = headers();
     let row = write_subscription(&subscription, &keyring());
-    insta::assert_snapshot!(hex(&row), @"032db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e20315dbbea00f3fa08064f4565855a55d90c9cb6d4b59e5f2821b3414c4842cee2ed4b5f50ad7cf3e95e4f96e8b14ec646d4ee96ad06e06451a57c204ab0c0cb77cab3fb6ee02bff75a0421efd8251f383b26fab50f17c3dbf828e284857293d");
+    insta::assert_snapshot!(hex(&row), @"042db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a0000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e2031820116290e6100e19504e21c8e7344f77dd42eed9587fdde06d725ca5209333be97e27d550b1b09c49b1f37d6da7038ea6d4e495dc83a25f1544b904664dc6f402d3e45afb097a94ad636ee3e984c5eddca7c47500d6df155483a3e638a76ad26bb5613e4c4d810c6bcbefcb51a7af85a5a0f0e1b9f39fc6a1d2290cb3a1f22bb8c8de51");
     let read = read_subscription(TenantId::default(), sub(), &row, &keyring()).unwrap();
     assert_eq!(read, subscription);
     let request = write_request(&subscription, &keyring());
@@ -274,7 +283,7 @@ fn a_subscription_with_signing_keys_keeps_its_bytes() {
     let expires = TIME.after(Duration::from_secs(1));
     subscription.signing_keys = Some(LiveKeys::from_parts(key(2), vec![(key(1), expires)]));
     let row = write_subscription(&subscription, &keyring());
-    insta::assert_snapshot!(hex(&row), @"032db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374001020102000000a001932c406aa9d554d970a1c3da1c0ee275e6caf7680b7184c6758682b0e87133a38fe4a805aa596dae53d28087cb131ab9e7f3a071a407a0e6f18629dfa5e3dab8ecee111d572460999e9c5850fb473717ad623b5f46694b06098750a2c945b38de8e9e394f128ee47e037b80ad703c8a97523223992301a1022c228014da9967fbc5c4eae1e3394310fe2a28305e4891c400e357c08f53eb5cdfe798268a12d13");
+    insta::assert_snapshot!(hex(&row), @"042db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a0000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374001020102000000a1011f7ef6a829e9642b1d6a27ca51502adaab31a5e03d4821c66cbd4889da6686eeaa46a83c1943a443495cfe05751cfe76d501c16b4eba59b0f1b926865a8e3b7d32f398c56ef10b394541f1cf39b0d56aab49829a41a485d17667db1a8491e4a95134a107745d5e8b542e801037677029b8ddd9f7e8cd8b379ae5d7bb332d177b2b7359e76fa4cafb608a54399bd4bd48f7dc18be0bec3f7fc677b19ee090adfd84");
     let read = read_subscription(TenantId::default(), sub(), &row, &keyring()).unwrap();
     assert_eq!(read, subscription);
 }
@@ -297,20 +306,36 @@ fn a_subscription_of_the_second_version_reads_as_ever() {
     assert_eq!(read.unwrap(), expected);
 }
 
+/// As the third version wrote it.
+const THIRD_SUBSCRIPTION: &str = "032db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a000000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e20315dbbea00f3fa08064f4565855a55d90c9cb6d4b59e5f2821b3414c4842cee2ed4b5f50ad7cf3e95e4f96e8b14ec646d4ee96ad06e06451a57c204ab0c0cb77cab3fb6ee02bff75a0421efd8251f383b26fab50f17c3dbf828e284857293d";
+
+#[test]
+fn a_subscription_of_the_third_version_reads_as_ever() {
+    let mut expected = subscription();
+    expected.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
+    expected.spec.ordered = true;
+    expected.spec.payload_format = PayloadFormat::CloudEventsBinary;
+    expected.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    let row = unhex(THIRD_SUBSCRIPTION);
+    let read = read_subscription(TenantId::default(), sub(), &row, &keyring());
+    assert_eq!(read.unwrap(), expected);
+}
+
 #[test]
 fn secrets_are_sealed_for_their_subscription_alone() {
-    let row = write_subscription(&subscription(), &keyring());
+    let mut sealed = subscription();
+    sealed.spec.headers = headers();
+    let row = write_subscription(&sealed, &keyring());
     let other = SubscriptionId::from_bytes([0x12; 16]);
     let read = |id, ring: &Keyring| read_subscription(TenantId::default(), id, &row, ring);
     assert_eq!(read(other, &keyring()), Err(Unreadable::Malformed));
     let ring = Keyring::new(&RootKey::generate([8; 32]), &[]);
     let key = keyring().sealing();
     assert_eq!(read(sub(), &ring), Err(Unreadable::Sealed(key)));
-    let secret = subscription().secrets.newest().expose().to_owned();
-    assert!(
-        !row.windows(8)
-            .any(|bytes| secret.as_bytes().windows(8).any(|part| part == bytes))
-    );
+    for secret in [sealed.secrets.newest().expose(), "Bearer of credentials"] {
+        let mut parts = secret.as_bytes().windows(8);
+        assert!(!parts.any(|part| row.windows(8).any(|bytes| bytes == part)));
+    }
 }
 
 #[test]
@@ -326,7 +351,7 @@ fn a_subscription_of_the_first_version_reads_as_ever() {
 
 proptest! {
     #[test]
-    fn other_bytes_are_refused_without_a_panic(bytes: Vec<u8>, version in 0..4_u8) {
+    fn other_bytes_are_refused_without_a_panic(bytes: Vec<u8>, version in 0..5_u8) {
         let mut row = vec![version];
         row.extend(bytes);
         let tenant = TenantId::default;

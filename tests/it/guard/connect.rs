@@ -193,6 +193,26 @@ async fn no_spelling_or_answer_reaches_a_listener_inside() {
     assert_eq!(canary.seen() + canary6.seen(), 5);
 }
 
+#[tokio::test]
+async fn silence_of_a_nameserver_is_told_and_half_of_it_overcome() {
+    let canary = Canary::listen((loopback(1), 0)).await.unwrap();
+    let port = canary.address.port();
+    let dns = Dns::start(|name| match name {
+        "half.example" => Answer::Half(vec![loopback(1)]),
+        _ => Answer::Silence,
+    });
+    let transport = HttpTransport::new(resolver(&["127.0.0.0/8"], &dns), Vec::new()).unwrap();
+    let send = |host| {
+        transport.send(Request {
+            timeout: Duration::from_secs(15),
+            ..request(&format!("http://{host}:{port}/"))
+        })
+    };
+    let (half, silent) = tokio::join!(send("half.example"), send("silent.example"));
+    assert_eq!(kind(&half), None, "{half:?}");
+    assert_eq!(kind(&silent), Some(ErrorKind::Dns), "{silent:?}");
+}
+
 /// One address of loopback stands for the public side, another for the private.
 #[tokio::test]
 async fn a_nameserver_that_changes_its_mind_reaches_nothing_private() {

@@ -27,6 +27,8 @@ const NO_NAME: u16 = 3;
 pub enum Reply {
     /// These addresses, which may be none.
     Addresses(Vec<IpAddr>),
+    /// These addresses, and nothing where another kind of them was asked for.
+    Half(Vec<IpAddr>),
     /// Another name.
     Alias(String),
     /// The name does not exist.
@@ -116,9 +118,11 @@ fn answer(query: &[u8], reply: &impl Fn(&str) -> Reply, over: Over) -> Option<Ve
     let question = query.get(12..end + 4)?;
     let kind = u16::from_be_bytes([query[end], query[end + 1]]);
     let (mut flags, mut records) = (ANSWER, Vec::new());
-    match reply(&name) {
+    let reply = reply(&name);
+    let is_half = matches!(reply, Reply::Half(_));
+    match reply {
         Reply::TooLong(_) if over == Over::Udp => flags |= TRUNCATED,
-        Reply::Addresses(addresses) | Reply::TooLong(addresses) => {
+        Reply::Addresses(addresses) | Reply::TooLong(addresses) | Reply::Half(addresses) => {
             for address in addresses {
                 match address {
                     IpAddr::V4(v4) if kind == A => records.push((A, v4.octets().to_vec())),
@@ -136,6 +140,9 @@ fn answer(query: &[u8], reply: &impl Fn(&str) -> Reply, over: Over) -> Option<Ve
         }
         Reply::Garbage(bytes) => return Some(bytes),
         Reply::Silence => return None,
+    }
+    if is_half && records.is_empty() {
+        return None;
     }
     let count = u16::try_from(records.len()).unwrap();
     let mut answer = query[..2].to_vec();

@@ -2,7 +2,8 @@
 
 use postrider::{
     domain::{
-        Attributes, DeliveryFilter, DeliveryId, DeliveryState, ErrorKind, Event, EventId, TimeRange,
+        Attributes, DeliveryFilter, DeliveryId, DeliveryState, ErrorKind, Event, EventId, Labels,
+        TimeRange,
     },
     storage::{Engine, EventFilter, PageRequest, View},
 };
@@ -208,6 +209,18 @@ pub async fn a_page_ends_when_it_is_large_whatever_makes_it_so(store: &mut dyn F
     let list = |request| engine.list_attempts(tenant(), &filter, request);
     let first = list(page(EVENTS)).await.unwrap().items.len();
     assert!((1..90).contains(&first), "{first} attempts of 32 KB");
+    assert_eq!(every_page(EVENTS, list).await.len(), EVENTS);
+    let labels = (0..64).map(|n| (format!("key-{n}"), "v".repeat(256)));
+    let labels = Labels::new(labels.collect()).unwrap();
+    for number in 0..EVENTS as u128 {
+        let mut large = subscription(number);
+        large.spec.labels = labels.clone();
+        large.spec.description = "v".repeat(8 * 1_024);
+        engine.create_subscription(large, None, None).await.unwrap();
+    }
+    let list = |request| engine.list_subscriptions(tenant(), request);
+    let first = list(page(EVENTS)).await.unwrap().items.len();
+    assert!((1..90).contains(&first), "{first} subscriptions of 24 KB");
     assert_eq!(every_page(EVENTS, list).await.len(), EVENTS);
 }
 

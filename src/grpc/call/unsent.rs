@@ -1,0 +1,217 @@
+//! Answers that were made and are not sent yet. A client that takes them slowly,
+//! or not at all, leaves them in memory: so they are counted, who has many of
+//! them reads no more for a while, and where none of them moves the connection
+//! ends.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tokio::time::sleep;
+use tonic::{Status, body::Body};
+
+/// Bytes of an answer that go out at once.
+const PIECE: usize = 16 * 1024;
+/// What one connection may have of all that may be unsent.
+const SHARE: usize = 8;
+/// Longest that of a connection's answers nothing is taken.
+const STALL: Duration = Duration::from_secs(30);
+
+/// What all connections together have not sent.
+#[derive(Debug)]
+pub(super) struct AllUnsent {
+    bytes: AtomicUsize,
+    limit: usize,
+}
+
+impl AllUnsent {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        let bytes = AtomicUsize::new(0);
+        Arc::new(Self { bytes, limit })
+    }
+}
+
+/// What one connection has not sent.
+#[derive(Debug)]
+pub(in crate::grpc) struct Unsent {
+    bytes: AtomicUsize,
+    /// How often some of it was taken.
+    moves: AtomicU64,
+    all: Arc<AllUnsent>,
+}
+
+impl Unsent {
+    pub(super) fn new(all: Arc<AllUnsent>) -> Arc<Self> {
+        Arc::new(Self {
+            bytes: AtomicUsize::new(0),
+            moves: AtomicU64::new(0),
+            all,
+        })
+    }
+
+    /// Whether it is so much that nothing more should be read.
+    pub(super) fn is_full(&self) -> bool {
+        let AllUnsent { bytes, limit } = &*self.all;
+        bytes.load(Relaxed) >= *limit || self.bytes.load(Relaxed) >= limit / SHARE
+    }
+
+    /// Resolves when there is something, and nothing of it has moved for long.
+    pub(in crate::grpc) async fn stalled(&self) {
+        let mut before = None;
+        loop {
+            let moves = self.moves.load(Relaxed);
+            let now = (self.bytes.load(Relaxed) > 0).then_some(moves);
+            if now.is_some() && now == before {
+                return;
+            }
+            before = now;
+            sleep(STALL).await;
+        }
+    }
+
+    /// Makes the whole of an answer and counts it until it is sent.
+    pub(super) async fn count(
+        self: &Arc<Self>,
+        answer: Response<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await?;
+        let trailers = body.trailers().cloned();
+        let made = Made::new(body.to_bytes(), self.clone());
+        let body = Body::new(Outgoing {
+            rest: Bytes::from_owner(made),
+            trailers,
+            unsent: self.clone(),
+        });
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+/// Bytes that count for as long as anyone has them.
+struct Made {
+    bytes: Bytes,
+    unsent: Arc<Unsent>,
+}
+
+impl Made {
+    fn new(bytes: Bytes, unsent: Arc<Unsent>) -> Self {
+        unsent.bytes.fetch_add(bytes.len(), Relaxed);
+        unsent.all.bytes.fetch_add(bytes.len(), Relaxed);
+        Self { bytes, unsent }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let (bytes, unsent) = (self.bytes.len(), &self.unsent);
+        unsent.bytes.fetch_sub(bytes, Relaxed);
+        unsent.all.bytes.fetch_sub(bytes, Relaxed);
+        unsent.moves.fetch_add(1, Relaxed);
+    }
+}
+
+impl AsRef<[u8]> for Made {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// An answer on its way out, a piece whenever there is room for one.
+struct Outgoing {
+    rest: Bytes,
+    trailers: Option<HeaderMap>,
+    unsent: Arc<Unsent>,
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            return Poll::Ready(this.trailers.take().map(|last| Ok(Frame::trailers(last))));
+        }
+        this.unsent.moves.fetch_add(1, Relaxed);
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        if this.rest.is_empty() {
+            // It would be one more that has the bytes.
+            this.rest = Bytes::new();
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    async fn made(unsent: &Arc<Unsent>, bytes: usize) -> Body {
+        let whole = Full::from(vec![0; bytes]).map_err(|never| match never {});
+        let answer = Response::new(Body::new(whole));
+        unsent.count(answer).await.unwrap().into_body()
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_until_the_last_of_it_is_gone() {
+        let all = AllUnsent::new(80 * PIECE);
+        let (unsent, other) = (Unsent::new(all.clone()), Unsent::new(all.clone()));
+        let mut body = made(&unsent, 10 * PIECE).await;
+        assert!(unsent.is_full() && !other.is_full(), "it has its share");
+        let mut pieces = Vec::new();
+        while let Some(piece) = body.frame().await {
+            pieces.push(piece.unwrap().into_data().unwrap());
+        }
+        assert_eq!(pieces.len(), 10);
+        drop((body, pieces.split_off(1)));
+        assert!(unsent.is_full(), "one piece has all of the bytes");
+        drop(pieces);
+        assert!(!unsent.is_full());
+        let others = [(); 9].map(|()| Unsent::new(all.clone()));
+        let mut bodies = Vec::new();
+        for other in &others {
+            bodies.push(made(other, 9 * PIECE).await);
+        }
+        assert!(unsent.is_full(), "together they have all");
+        bodies.pop();
+        assert!(!unsent.is_full());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_stall_when_none_of_them_moves() {
+        let unsent = Unsent::new(AllUnsent::new(100));
+        let watched = unsent.clone();
+        let watch = tokio::spawn(async move { watched.stalled().await });
+        advance(STALL * 10).await;
+        let mut slow = made(&unsent, 4 * PIECE).await;
+        for _ in 0..4 {
+            advance(STALL * 9 / 10).await;
+            slow.frame().await.unwrap().unwrap();
+        }
+        assert!(!watch.is_finished());
+        let left = Instant::now();
+        let _left = made(&unsent, 1).await;
+        watch.await.unwrap();
+        assert!(left.elapsed() <= 2 * STALL);
+    }
+}
