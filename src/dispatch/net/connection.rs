@@ -2,11 +2,13 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -14,7 +16,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::AbortOnDropHandle,
+};
 
 use super::message::{Message, Protocol};
 use crate::dispatch::{
@@ -35,9 +40,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// from those that are wrong.
 const HEADER_LIST: u32 = 4 * MAX_HEADER_BYTES;
 
+/// Why there is a sender.
+const OPEN: &str = "it is let go only by a request that failed, and none follows";
+
 /// A connection; the last one of its clones closes it.
 pub(in crate::dispatch) struct Connection {
-    sender: Sender,
+    sender: Option<Sender>,
     link: Arc<Link>,
 }
 
@@ -45,6 +53,8 @@ pub(in crate::dispatch) struct Connection {
 struct Link {
     peer: SocketAddr,
     opened: Instant,
+    /// Cancelled when the driver has ended.
+    ended: CancellationToken,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -75,6 +85,8 @@ impl Connection {
     {
         let opened = Instant::now();
         let stream = TokioIo::new(stream);
+        let ended = CancellationToken::new();
+        let end = ended.clone().drop_guard();
         let (sender, driver) = match protocol {
             Protocol::Http1 => {
                 let shaken = http1::Builder::new()
@@ -83,7 +95,7 @@ impl Connection {
                     .handshake(stream)
                     .await;
                 let (sender, connection) = shaken.map_err(|error| failure::of(&error))?;
-                (Sender::Http1(sender), tokio::spawn(drive(connection)))
+                (Sender::Http1(sender), tokio::spawn(drive(connection, end)))
             }
             Protocol::Http2 => {
                 let shaken = http2::Builder::new(TokioExecutor::new())
@@ -94,18 +106,20 @@ impl Connection {
                     .handshake(stream)
                     .await;
                 let (sender, connection) = shaken.map_err(|error| failure::of(&error))?;
-                (Sender::Http2(sender), tokio::spawn(drive(connection)))
+                (Sender::Http2(sender), tokio::spawn(drive(connection, end)))
             }
         };
         Ok(Self {
-            sender,
+            sender: Some(sender),
             link: Arc::new(Link {
                 peer,
                 opened,
+                ended,
                 _driver: AbortOnDropHandle::new(driver),
             }),
         })
     }
+
     /// The server at the other end.
     pub(super) fn peer(&self) -> SocketAddr {
         self.link.peer
@@ -118,10 +132,10 @@ impl Connection {
 
     /// The same connection for another request, if it carries several at once.
     pub(super) fn share(&self) -> Option<Self> {
-        match &self.sender {
+        match self.sender() {
             Sender::Http1(_) => None,
             Sender::Http2(sender) => Some(Self {
-                sender: Sender::Http2(sender.clone()),
+                sender: Some(Sender::Http2(sender.clone())),
                 link: Arc::clone(&self.link),
             }),
         }
@@ -139,7 +153,7 @@ impl Connection {
 
     /// Whether it carries no more requests.
     pub(super) fn is_closed(&self) -> bool {
-        match &self.sender {
+        match self.sender() {
             Sender::Http1(sender) => sender.is_closed(),
             Sender::Http2(sender) => sender.is_closed(),
         }
@@ -148,10 +162,14 @@ impl Connection {
     /// Whether it can carry a request now. That comes a moment after the end of
     /// the answer before.
     pub(super) fn is_ready(&self) -> bool {
-        match &self.sender {
+        match self.sender() {
             Sender::Http1(sender) => sender.is_ready(),
             Sender::Http2(sender) => sender.is_ready(),
         }
+    }
+
+    fn sender(&self) -> &Sender {
+        self.sender.as_ref().expect(OPEN)
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -159,15 +177,26 @@ impl Connection {
         &mut self,
         mut message: Message,
     ) -> Result<http::Response<Incoming>, Unanswered> {
-        let protocol = match &self.sender {
+        let protocol = match self.sender() {
             Sender::Http1(_) => Protocol::Http1,
             Sender::Http2(_) => Protocol::Http2,
         };
         message.address(protocol).map_err(Unanswered::Unsendable)?;
         let Message { url, http, .. } = message;
-        let answer = match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(http).await,
-            Sender::Http2(sender) => sender.try_send_request(http).await,
+        let answer = match self.sender.as_mut().expect(OPEN) {
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(http)),
+            Sender::Http2(sender) => Either::Right(sender.try_send_request(http)),
+        };
+        let mut answer = pin!(answer);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            // A request that was handed over just then was not taken, and nobody
+            // says so while there is a sender (tokio's channel, as hyper uses it).
+            () = self.link.ended.cancelled() => {
+                self.sender = None;
+                answer.await
+            }
         };
         answer.map_err(|mut error| match error.take_message() {
             Some(http) => {
@@ -183,9 +212,9 @@ impl Connection {
     }
 }
 
-/// Lets a connection work until it ends. Whoever sent a request is told why it
-/// ended, and nobody else has to know.
-async fn drive(connection: impl Future<Output = hyper::Result<()>>) {
+/// Lets a connection work until it ends, which is at `_end`. Whoever sent a
+/// request is told why it ended, and nobody else has to know.
+async fn drive(connection: impl Future<Output = hyper::Result<()>>, _end: DropGuard) {
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended");
     }
