@@ -73,7 +73,7 @@ impl Attempt {
     pub const MAX_KEPT_BODY: usize = 16 * 1024;
     /// Most bytes that are kept of an answer that is too large: what an endpoint
     /// sends without end should not fill the store.
-    pub const MAX_KEPT_OF_TOO_LARGE: usize = 4 * 1024;
+    pub const MAX_KEPT_OF_TOO_LARGE: usize = 1024;
     /// Most bytes of an answer's body that are read.
     pub const MAX_READ_BODY: usize = 64 * 1024;
 
