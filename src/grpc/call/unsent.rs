@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::{Status, body::Body};
 
 /// Bytes of an answer that go out at once.
@@ -26,6 +26,7 @@ const PIECE: usize = 16 * 1024;
 const SHARE: usize = 8;
 /// Longest that of a connection's answers nothing is taken.
 const STALL: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What all connections together have not sent.
 #[derive(Debug)]
@@ -67,15 +68,14 @@ impl Unsent {
 
     /// Resolves when there is something, and nothing of it has moved for long.
     pub(in crate::grpc) async fn stalled(&self) {
-        let mut before = None;
-        loop {
+        let (mut before, mut since) = (None, Instant::now());
+        while since.elapsed() < STALL {
+            sleep(LOOK).await;
             let moves = self.moves.load(Relaxed);
             let now = (self.bytes.load(Relaxed) > 0).then_some(moves);
-            if now.is_some() && now == before {
-                return;
+            if now.is_none() || now != before {
+                (before, since) = (now, Instant::now());
             }
-            before = now;
-            sleep(STALL).await;
         }
     }
 
@@ -162,7 +162,7 @@ impl http_body::Body for Outgoing {
 #[cfg(test)]
 mod tests {
     use http_body_util::Full;
-    use tokio::time::{Instant, advance};
+    use tokio::time::advance;
 
     use super::*;
 
@@ -212,6 +212,6 @@ mod tests {
         let left = Instant::now();
         let _left = made(&unsent, 1).await;
         watch.await.unwrap();
-        assert!(left.elapsed() <= 2 * STALL);
+        assert!(left.elapsed() <= STALL + 2 * LOOK);
     }
 }
