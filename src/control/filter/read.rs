@@ -5,6 +5,7 @@ use std::{fmt::Display, thread};
 use cel::{
     Env,
     common::ast::{IdedExpr, SourceInfo},
+    parser::ParseError,
 };
 
 use crate::domain::{FilterExpression, Invalid};
@@ -13,6 +14,9 @@ use crate::domain::{FilterExpression, Invalid};
 const MAX_NESTING: u16 = 32;
 /// The parser calls itself, and an overflow would end the process.
 const STACK: usize = 16 * 1024 * 1024;
+
+/// Characters of an expression that an error shows.
+const SHOWN: usize = 20;
 
 /// An expression and where its nodes stand.
 pub(super) struct Source<'a> {
@@ -61,9 +65,25 @@ fn parse(text: &str) -> Result<(IdedExpr, Source<'_>), Invalid> {
     match parser.parse_with_source_info(text) {
         Ok((root, info)) => Ok((root, Source { text, info })),
         Err(errors) => Err(match errors.errors.first() {
-            Some(first) => at(first.pos.0, first.pos.1, &first.msg),
+            Some(first) => at(first.pos.0, first.pos.1, not_understood(text, first)),
             None => unreadable(),
         }),
+    }
+}
+
+/// What is wrong, without the words of the parser's own grammar.
+fn not_understood(text: &str, error: &ParseError) -> String {
+    if error.msg.contains("Recursion limit") {
+        return format!("nested deeper than {MAX_NESTING} levels");
+    }
+    let [line, column] = [error.pos.0, error.pos.1].map(|n| usize::try_from(n - 1));
+    let line = text.lines().nth(line.unwrap_or_default());
+    let rest = line.unwrap_or_default().chars().skip(column.unwrap_or_default());
+    let rest: String = rest.take(SHOWN).collect();
+    if rest.trim().is_empty() {
+        "ends before it is complete".to_owned()
+    } else {
+        format!("cannot be read from {rest:?} on")
     }
 }
 

@@ -120,9 +120,15 @@ fn what_has_no_answer_says_why() {
 
 #[test]
 fn what_cannot_be_right_is_refused_with_its_place() {
+    let nested = format!("{}true{}", "(".repeat(40), ")".repeat(40));
+    let deep = compile(&nested).unwrap_err().to_string();
+    assert_eq!(deep, "line 1, column 34: nested deeper than 32 levels");
     let why = |text: &str| format!("{text}: {}", compile(text).unwrap_err());
     let asked = [
         "event.data.total >",
+        "event.type = 'a'",
+        "'a' == event.type &&\n )",
+        "event.type == 'a' ? true",
         "total > 100",
         "true &&\n  evnt.type == 'a'",
         "event.kind == 'a'",
@@ -142,7 +148,11 @@ fn what_cannot_be_right_is_refused_with_its_place() {
         "event.type in 'abc'",
     ];
     insta::assert_snapshot!(asked.map(why).join("\n"), @r#"
-    event.data.total >: line 1, column 19: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+    event.data.total >: line 1, column 19: ends before it is complete
+    event.type = 'a': line 1, column 12: cannot be read from "= 'a'" on
+    'a' == event.type &&
+     ): line 2, column 2: cannot be read from ")" on
+    event.type == 'a' ? true: line 1, column 1: cannot be read from "event.type == 'a' ? " on
     total > 100: line 1, column 1: there is no "total", only "event"
     true &&
       evnt.type == 'a': line 2, column 3: there is no "evnt", only "event"
