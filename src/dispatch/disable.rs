@@ -3,9 +3,10 @@
 //! What decides is durable, so a restart or another owner of the queue changes
 //! nothing: the answer, or what was counted of attempts.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::reads;
@@ -16,8 +17,10 @@ use crate::{
     storage::{self, Engine},
 };
 
-/// How often disabling is tried if others change the subscription meanwhile.
-const TRIES: usize = 5;
+/// How often disabling is tried if others change the subscription meanwhile, or
+/// the store cannot be reached, and the pause after that.
+const TRIES: usize = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What it takes to disable.
 pub(super) struct Disabling {
@@ -64,15 +67,19 @@ impl Disabling {
             match self.disable(called, why).await {
                 Ok(()) => return,
                 Err(storage::Error::VersionMismatch) => {}
-                // The next failure looks again.
-                Err(error) if reads::is_told(&error) => return,
+                Err(error) if reads::is_told(&error) => match why {
+                    // It may have been said for the last time.
+                    Why::Gone => sleep(PAUSE).await,
+                    // The next failure looks again.
+                    Why::Failing(_) => return,
+                },
                 Err(error) => {
                     error!(subscription = %called.id, %error, "could not disable subscription");
                     return;
                 }
             }
         }
-        warn!(subscription = %called.id, "gave up disabling a subscription that keeps changing");
+        warn!(subscription = %called.id, "gave up disabling a subscription");
     }
 
     /// Whether it is time to look at what came of the attempts of a subscription.

@@ -78,7 +78,10 @@ fn not_understood(text: &str, error: &ParseError) -> String {
     }
     let [line, column] = [error.pos.0, error.pos.1].map(|n| usize::try_from(n - 1));
     let line = text.lines().nth(line.unwrap_or_default());
-    let rest = line.unwrap_or_default().chars().skip(column.unwrap_or_default());
+    let rest = line
+        .unwrap_or_default()
+        .chars()
+        .skip(column.unwrap_or_default());
     let rest: String = rest.take(SHOWN).collect();
     if rest.trim().is_empty() {
         "ends before it is complete".to_owned()

@@ -31,6 +31,8 @@ pub struct Plan {
     pub full_disk: bool,
     /// Whether receivers fail.
     pub faults: bool,
+    /// Whether the store cannot be read now and then.
+    pub unreadable: bool,
 }
 
 impl Plan {
@@ -49,6 +51,7 @@ impl Plan {
             operator: dice.chance(70),
             full_disk: dice.chance(25),
             faults: dice.chance(90),
+            unreadable: dice.chance(30),
         }
     }
 

@@ -33,17 +33,21 @@ pub struct Seat {
     scene: Arc<Scene>,
     planted: Planted,
     dice: Mutex<Dice>,
+    /// Of reads that fail; none in a life in which everything heals.
+    failing: Option<Mutex<Dice>>,
 }
 
 impl Seat {
     pub fn new(store: Arc<dyn Engine>, scene: Arc<Scene>) -> Self {
         let life = scene.clocks.moment().life;
-        let dice = Dice::new(scene.plan.seed, &format!("seat {life}"));
+        let dice = |name| Dice::new(scene.plan.seed, &format!("{name} {life}"));
+        let fails = scene.plan.unreadable && u64::from(life) <= scene.plan.lives;
         Self {
             store,
+            failing: fails.then(|| Mutex::new(dice("failing"))),
+            dice: Mutex::new(dice("seat")),
             planted: Planted::new(scene.plan.bug),
             scene,
-            dice: Mutex::new(dice),
         }
     }
 
@@ -66,6 +70,16 @@ impl Seat {
         let result = call.await;
         self.pause().await;
         result
+    }
+
+    /// Reads, slowly, what the dispatcher wants to know.
+    async fn read<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let fails = |dice: &Mutex<Dice>| dice.lock().chance(5);
+        if self.failing.as_ref().is_some_and(fails) {
+            self.pause().await;
+            return Err(Error::Unavailable("out of reach".into()));
+        }
+        self.slowly(call).await
     }
 
     /// Makes a call, slowly, and notes it and what came of it where `list` says.
@@ -157,7 +171,7 @@ impl Catalog for Seat {
     }
 
     async fn find_subscription(&self, id: SubscriptionId) -> Result<Option<Arc<Subscription>>> {
-        let found = self.slowly(self.store.find_subscription(id)).await?;
+        let found = self.read(self.store.find_subscription(id)).await?;
         Ok(found.map(|found| self.planted.found(found)))
     }
 
@@ -276,8 +290,7 @@ impl Queue for Seat {
         after: Option<SubscriptionId>,
         limit: usize,
     ) -> Result<Vec<Due>> {
-        self.slowly(self.store.due_subscriptions(after, limit))
-            .await
+        self.read(self.store.due_subscriptions(after, limit)).await
     }
 
     async fn due(
@@ -287,7 +300,7 @@ impl Queue for Seat {
         limit: usize,
     ) -> Result<DuePage> {
         let mut page = self
-            .slowly(self.store.due(subscription, after, limit))
+            .read(self.store.due(subscription, after, limit))
             .await?;
         page.entries.retain(|entry| self.planted.is_due(entry));
         Ok(page)
@@ -298,7 +311,7 @@ impl Queue for Seat {
         subscription: SubscriptionId,
         delivery: DeliveryId,
     ) -> Result<Option<Work>> {
-        self.slowly(self.store.load_work(subscription, delivery))
+        self.read(self.store.load_work(subscription, delivery))
             .await
     }
 
@@ -309,7 +322,7 @@ impl Queue for Seat {
         delivery: DeliveryId,
     ) -> Result<Option<DueKey>> {
         let asking = self.store.ahead_of(subscription, ordering_key, delivery);
-        Ok(self.slowly(asking).await?.filter(|_| self.planted.orders()))
+        Ok(self.read(asking).await?.filter(|_| self.planted.orders()))
     }
 
     fn attempt_started(&self, subscription: SubscriptionId, delivery: DeliveryId) -> bool {
