@@ -26,9 +26,8 @@ pub fn judge(view: &View<'_>) -> Vec<String> {
     let awaited = repeated(view).chain(asked(view)).chain(fresh(view));
     let missed = awaited.filter(|awaited| {
         let until = awaited.due + PATIENCE;
-        let starts = view.history.started.iter();
-        let mut starts = starts.filter(|start| start.delivery == awaited.delivery);
-        !starts.any(|start| (awaited.after..=until).contains(&start.at.truth))
+        let mut requests = view.requests_of(awaited.delivery);
+        !requests.any(|seen| (awaited.after..=until).contains(&seen.request.begin.truth))
             && is_free(view, awaited)
     });
     let tell = |awaited: Awaited| {
