@@ -155,6 +155,11 @@ impl Lane {
         }
     }
 
+    /// Bounds the deliveries that it holds back for their order.
+    pub(super) fn hold_back(&mut self, most: usize) {
+        self.order.most = most;
+    }
+
     /// Deliveries it holds.
     pub(super) fn len(&self) -> usize {
         self.window.len() + self.order.len()

@@ -28,7 +28,7 @@ const SETTLED: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Order {
     /// Deliveries held back. If there are more, only those they wait for go on.
-    most: usize,
+    pub(super) most: usize,
     /// By the delivery that is ahead.
     groups: HashMap<DeliveryId, Group>,
     looks: BTreeSet<(Timestamp, DeliveryId)>,

@@ -23,10 +23,6 @@ use crate::{
     storage::{Due, DueKey, FreshEvent, Rescheduled},
 };
 
-/// What a subscription keeps in memory if memory is short.
-const MIN_WINDOW: usize = 16;
-/// Of how many windows deliveries are held back for their order.
-const HELD_BACK: usize = 4;
 /// Lanes kept though nothing waits in them, for their endpoints.
 const MAX_LANES: usize = 16 * 1_024;
 /// How long a lane rests after the store failed it.
@@ -141,7 +137,7 @@ impl Schedule {
             let Some(lane) = self.lanes.get_mut(&subscription) else {
                 continue;
             };
-            let cap = cap(&self.settings, self.entries - lane.len());
+            let cap = self.settings.window_beside(self.entries - lane.len());
             lane.fetching = Fetching::UnderWay;
             self.fetching += 1;
             let queue = lane.window.wants_reading() && !lane.is_held();
@@ -321,7 +317,7 @@ impl Schedule {
 
     fn ensure_with(&mut self, id: SubscriptionId, window: impl FnOnce() -> Window) {
         let owns = &self.owns;
-        let held_back = self.settings.window * HELD_BACK;
+        let held_back = self.settings.held_back(self.entries);
         self.lanes.entry(id).or_insert_with(|| {
             if owns(id) {
                 Lane::new(window(), held_back)
@@ -340,7 +336,9 @@ impl Schedule {
         self.entries -= lane.len();
         self.bytes -= lane.window.bytes();
         change(lane);
-        lane.window.shrink_to(cap(&self.settings, self.entries));
+        lane.window
+            .shrink_to(self.settings.window_beside(self.entries));
+        lane.hold_back(self.settings.held_back(self.entries));
         self.entries += lane.len();
         self.bytes += lane.window.bytes();
         self.arrange(id);
@@ -353,7 +351,7 @@ impl Schedule {
         };
         let times = [lane.next_start(), lane.next_look()];
         let mut time = times.into_iter().flatten().min();
-        let low = cap(&self.settings, self.entries - lane.len()) / 4;
+        let low = self.settings.window_beside(self.entries - lane.len()) / 4;
         if lane.wants_fetch(low) {
             if lane.paused_until <= self.now {
                 lane.fetching = Fetching::Queued;
@@ -387,12 +385,6 @@ impl Schedule {
             self.lanes.remove(&id);
         }
     }
-}
-
-/// How many deliveries a window may hold beside so many in the others.
-fn cap(settings: &Settings, others: usize) -> usize {
-    let room = settings.max_waiting.saturating_sub(others);
-    room.min(settings.window).max(MIN_WINDOW)
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 
 use crate::domain::DisableAfter;
 
+/// What a subscription keeps in memory if memory is short.
+const MIN_WINDOW: usize = 16;
+/// Of how many windows deliveries are held back for their order at least.
+const HELD_BACK: usize = 4;
+
 /// How much may be under way or held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -18,6 +23,21 @@ pub struct Settings {
     pub max_waiting_bytes: usize,
     /// How long nothing but failures disables a subscription; `None` is never.
     pub disable_after: Option<DisableAfter>,
+}
+
+impl Settings {
+    /// How many deliveries a window may hold beside so many in the others.
+    pub(super) fn window_beside(&self, others: usize) -> usize {
+        let room = self.max_waiting.saturating_sub(others);
+        room.min(self.window).max(MIN_WINDOW)
+    }
+
+    /// How many deliveries an ordered subscription may hold back beside so many
+    /// that others have in memory.
+    pub(super) fn held_back(&self, others: usize) -> usize {
+        let room = (self.max_waiting / 2).saturating_sub(others);
+        room.max(self.window * HELD_BACK)
+    }
 }
 
 impl Default for Settings {

@@ -78,6 +78,34 @@ async fn an_ordered_subscription_keeps_the_order_of_each_key_through_retries() {
 }
 
 #[tokio::test]
+async fn a_key_that_waits_with_many_events_does_not_keep_others_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    let receiver = Receiver::start(|request, _| {
+        let waits = request.json()["data"].as_str().unwrap().starts_with('a');
+        Reply::status(if waits { 500 } else { 204 })
+    })
+    .await;
+    let subscription = Subscription {
+        ordered: true,
+        ..subscription(receiver.url("/"), &[60_000; 5])
+    };
+    server.subscribe(subscription).await;
+    for _ in 0..12 {
+        let events = (0..1_000).map(|n| event("a", &format!("a{n}"))).collect();
+        let batch = BatchPublishEventsRequest { events };
+        server.events().batch_publish_events(batch).await.unwrap();
+    }
+    let event = Some(event("b", "b"));
+    let request = PublishEventRequest { event };
+    server.events().publish_event(request).await.unwrap();
+    let arrived = async || data(&receiver).contains(&"b".to_owned()).then_some(());
+    eventually("the event of the other key", arrived).await;
+    assert_eq!(data(&receiver), ["a0", "b"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_order_of_batches_and_streams_holds_through_a_kill() {
     const EACH: usize = 200;
     let folder = tempfile::tempdir().unwrap();

@@ -165,7 +165,8 @@ impl World {
             Step::Read { nth } => self.read(nth),
             Step::Deliver { nth, fails } => self.deliver(nth, fails),
         }
-        let windows = SETTINGS.max_waiting + usize::from(SUBSCRIPTIONS) * MIN_WINDOW;
+        let windows =
+            SETTINGS.max_waiting + usize::from(SUBSCRIPTIONS) * SETTINGS.window_beside(usize::MAX);
         let most = windows + windows / window::PER_BEYOND;
         assert_eq!(self.schedule.turns.in_flight(), self.flights.len());
         let lanes = || self.schedule.lanes.values();
