@@ -30,6 +30,9 @@ use crate::{
 /// and not the codec answers what is too large.
 const DECODING_ROOM: usize = 4 * 1024 * 1024;
 
+/// Longest message of those who need no key, beside which each is tiny.
+const OPEN_TO_ALL: usize = 4 * 1024;
+
 /// Connections there may be at the port that answers health checks alone.
 const HEALTH_PLACES: Places = Places {
     total: 64,
@@ -66,7 +69,9 @@ pub async fn serve(
         max_concurrent_streams,
         limits,
     } = settings;
-    let calls = Calls::new(routes(control, Health::new(states)), limits);
+    let longest = longest_message(&control);
+    let routes = routes(control, Health::new(states), longest);
+    let calls = Calls::new(routes, limits, longest);
     let connections = Connections::new(calls, max_concurrent_streams, tls, shutdown);
     accept(listener, places, connections, accepting).await;
 }
@@ -74,7 +79,8 @@ pub async fn serve(
 /// Answers health checks alone, in plaintext, until `shutdown`: for those who
 /// cannot speak TLS, and while the store is not open yet.
 pub async fn serve_health(listener: TcpListener, states: States, shutdown: Shutdown) {
-    let routes = Routes::new(Health::new(states).into_server());
+    let health = Health::new(states).into_server();
+    let routes = Routes::new(health.max_decoding_message_size(OPEN_TO_ALL));
     // For calls of methods that are not here, too.
     let limits = Limits {
         calls: 16,
@@ -82,14 +88,18 @@ pub async fn serve_health(listener: TcpListener, states: States, shutdown: Shutd
         request_bytes: 1024 * 1024,
         response_bytes: 1024 * 1024,
     };
-    let connections = Connections::new(Calls::new(routes, limits), 16, None, shutdown);
+    let connections = Connections::new(Calls::new(routes, limits, OPEN_TO_ALL), 16, None, shutdown);
     let (accepting, _) = watch::channel(true);
     accept(listener, HEALTH_PLACES, connections, accepting).await;
 }
 
-fn routes(control: Arc<Control>, health: Health) -> Routes {
+/// Bytes of the longest message that is decoded: one with events.
+fn longest_message(control: &Control) -> usize {
     let limits = control.limits();
-    let decoding = limits.max_batch_bytes.max(limits.max_payload_bytes) + DECODING_ROOM;
+    limits.max_batch_bytes.max(limits.max_payload_bytes) + DECODING_ROOM
+}
+
+fn routes(control: Arc<Control>, health: Health, longest: usize) -> Routes {
     let subscriptions = SubscriptionServiceServer::new(Subscriptions::new(control.clone()));
     let events = EventServiceServer::new(Events::new(control.clone()));
     let replays = ReplayServiceServer::new(Replays::new(control.clone()));
@@ -111,13 +121,15 @@ fn routes(control: Arc<Control>, health: Health) -> Routes {
         )
     };
     let valid = "the descriptor sets were compiled with the program";
+    let v1 = reflection().build_v1().expect(valid);
+    let v1alpha = reflection().build_v1alpha().expect(valid);
     let routes = Routes::new(subscriptions)
-        .add_service(events.max_decoding_message_size(decoding))
+        .add_service(events.max_decoding_message_size(longest))
         .add_service(replays)
         .add_service(keys)
         .add_service(deliveries)
-        .add_service(health.into_server())
-        .add_service(reflection().build_v1().expect(valid))
-        .add_service(reflection().build_v1alpha().expect(valid));
+        .add_service(health.into_server().max_decoding_message_size(OPEN_TO_ALL))
+        .add_service(v1.max_decoding_message_size(OPEN_TO_ALL))
+        .add_service(v1alpha.max_decoding_message_size(OPEN_TO_ALL));
     routes.into_axum_router().layer(gate).into()
 }

@@ -7,6 +7,7 @@ mod load;
 mod method;
 mod request;
 mod unsent;
+mod whole;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -23,6 +24,7 @@ use self::{
     load::{Held, Load},
     method::{Kind, Methods},
     request::{Admission, Received, forget},
+    whole::Whole,
 };
 pub(super) use self::{load::Budget, unsent::Unsent};
 use super::{codec_errors::explained, server::Shutdown, status::to_status};
@@ -36,15 +38,17 @@ pub(super) struct Calls {
     routes: Routes,
     methods: Arc<Methods>,
     load: Arc<Load>,
+    longest_message: usize,
 }
 
 impl Calls {
-    /// Over these services.
-    pub(super) fn new(routes: Routes, limits: Limits) -> Self {
+    /// Over these services, none of which decodes longer messages than this.
+    pub(super) fn new(routes: Routes, limits: Limits, longest_message: usize) -> Self {
         Self {
             routes: routes.prepare(),
             methods: Arc::new(Methods::new()),
             load: Arc::new(Load::new(limits)),
+            longest_message,
         }
     }
 
@@ -85,7 +89,7 @@ impl Calls {
         let deadline = Deadline::of(request.headers())?;
         request.extensions_mut().insert(ends.clone());
         match kind {
-            Kind::Health => self.run(request.map(Body::new), deadline, &ends).await,
+            Kind::Health => self.run(request, deadline, &ends).await,
             Kind::Read | Kind::Write => {
                 if !self.load.admits(kind) {
                     forget(request.into_body()).await;
@@ -99,7 +103,7 @@ impl Calls {
                     unsent: unsent.clone(),
                     held: held.clone(),
                 };
-                let request = request.map(|body| Body::new(Received::new(body, admission)));
+                let request = request.map(|body| Received::new(body, admission));
                 let answer = self.run(request, deadline, &ends).await?;
                 let made = unsent.count(answer).await;
                 drop(held);
@@ -108,18 +112,24 @@ impl Calls {
             Kind::Streaming => {
                 let held = self.load.take_stream().ok_or(Error::Overloaded)?;
                 request.extensions_mut().insert(self.load.budget());
-                let answer = self.run(request.map(Body::new), deadline, &ends).await?;
+                let answer = self.run(request, deadline, &ends).await?;
                 Ok(answer.map(|body| Body::new(Answer::new(body, deadline, ends, held))))
             }
         }
     }
 
-    async fn run(
+    async fn run<B>(
         mut self,
-        request: Request<Body>,
+        request: Request<B>,
         deadline: Deadline,
         ends: &Shutdown,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Response<Body>, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let longest = self.longest_message;
+        let request = request.map(|body| Body::new(Whole::new(body, longest)));
         let call = async move { self.routes.call(request).await };
         tokio::select! {
             biased;

@@ -50,7 +50,7 @@ impl Service<Request<Body>> for Wrong {
 }
 
 fn calls() -> Calls {
-    Calls::new(Routes::new(Wrong), LIMITS)
+    Calls::new(Routes::new(Wrong), LIMITS, 1_000)
 }
 
 /// What a call of a method is told.

@@ -114,6 +114,44 @@ async fn empty_frames_without_an_end_are_cut_off() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_only_said_takes_no_memory() {
+    const SAID: u32 = 4_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path()).await;
+    server.publish("a", "{}").await;
+    let before = server.peak_memory();
+    let mut open = Vec::new();
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/postrider.v1.EventService/PublishEvent",
+        "/postrider.v1.EventService/GetEvent",
+        "/postrider.v1.EventService/StreamPublishEvents",
+        "/postrider.v1.DeliveryService/TailDeliveries",
+    ] {
+        let mut raw = Raw::open(&server.address).await;
+        for n in 0..60 {
+            let begin = [&[0][..], &SAID.to_be_bytes()].concat();
+            let call = [
+                raw::headers_of(path, stream(n), 0),
+                frame(DATA, 0, stream(n), &begin),
+            ];
+            raw.write.write_all(&call.concat()).await.unwrap();
+        }
+        open.push(raw);
+    }
+    for _ in 0..100 {
+        server.publish("a", "{}").await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let grown = server.peak_memory() - before;
+    assert!(grown < MEMORY, "{grown} bytes");
+    drop(open);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_header_list_that_is_too_long_is_refused_and_the_connection_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::start(folder.path()).await;
