@@ -99,18 +99,23 @@ section! {
         max_connections_per_address: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Calls that one connection may have open at once.
         max_concurrent_streams: u32 as Count<u32, 1, 100_000> = 100,
-        /// Calls that may be under way at once, over all connections. More are
-        /// refused with UNAVAILABLE (OVERLOADED) and may be tried again.
+        /// Calls that may be under way at once, over all connections; of those
+        /// that read half as many. More are refused with UNAVAILABLE (OVERLOADED)
+        /// and may be tried again. Those that wait for an endpoint or a nameserver
+        /// (TestSubscription, CreateSubscription, UpdateSubscription) have places
+        /// of their own, a sixteenth as many.
         max_calls: usize as Count<usize, 1, 1_000_000> = 1_024,
-        /// Streams that may be open at once, over all connections.
+        /// Streams that may be open at once, over all connections, half of them
+        /// for each tenant.
         max_streams: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Memory for requests that are under way: events that wait until they
         /// are written, above all. Calls beyond it are refused as overload is;
         /// streams wait.
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
-        /// Memory for answers that clients have not taken yet, an eighth of it
-        /// for each connection. While there are more, calls that read are refused
-        /// as overload is; a connection that takes nothing for 30 s is closed.
+        /// Answers that clients have not taken yet, an eighth of them for each
+        /// connection and half for each tenant; they take about twice the memory.
+        /// While there are more, calls that read are refused as overload is; a
+        /// connection that takes nothing for 30 s is closed.
         max_response_memory: usize as Size<usize, { 32 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
     }
 }

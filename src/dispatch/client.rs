@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
 
@@ -65,6 +65,13 @@ impl HttpTransport {
         }
         response.headers = head.headers;
 
+        let has_body = !matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+        let said = response.headers.get(header::CONTENT_LENGTH);
+        let said = said.filter(|_| has_body && head.version == Version::HTTP_2);
+        let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
         let mut length = 0;
         while let Some(frame) = content.frame().await {
             let frame = frame.map_err(|error| failure::of(&error))?;
@@ -80,6 +87,10 @@ impl HttpTransport {
                 // Letting go of what was lent closes the connection.
                 return Err(failure::too_large(BODY));
             }
+        }
+        // HTTP/2 lets an answer end in good order before it is complete.
+        if said.is_some_and(|said: usize| length < said) {
+            return Err(failure::incomplete());
         }
         lent.give_back();
         Ok(())
@@ -111,7 +122,7 @@ impl HttpTransport {
                 Err(Unanswered::Unsent(_, error) | Unanswered::Sent(error)) => {
                     return Err(failure::of(&error));
                 }
-                Err(Unanswered::Unsendable(failure)) => return Err(failure),
+                Err(Unanswered::Failed(failure)) => return Err(failure),
             }
         }
     }

@@ -10,16 +10,25 @@ use std::fmt::Write;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use url::{Host, Url};
 
 use crate::domain::Event;
 
 /// Media type of structured mode.
 pub(super) const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
 
+/// How the media types of CloudEvents begin.
+const PREFIX: &str = "application/cloudevents";
 const SPEC_VERSION: &str = "1.0";
 /// What the specification asks names not to exceed, and libraries insist on.
 const MAX_NAME: usize = 20;
+
+/// Whether the payload is a `CloudEvent`, or several.
+pub(super) fn is_one(event: &Event) -> bool {
+    let media_type = event.payload.content_type.as_str();
+    let start = media_type.get(..PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
 
 /// Binary mode: the headers beside the publisher's bytes.
 pub(super) fn headers(event: &Event) -> HeaderMap {
@@ -96,8 +105,15 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() || (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
-/// Whether the characters are those of RFC 3986 and there are some.
+/// Whether there are characters, all of them of RFC 3986, `#` once at most and
+/// brackets around an address of IPv6 alone.
 fn is_uri_reference(text: &str) -> bool {
+    let url = Url::parse(text).ok();
+    let has_address = url.is_some_and(|url| matches!(url.host(), Some(Host::Ipv6(_))));
+    let brackets = text.bytes().filter(|b| b"[]".contains(b)).count();
+    if brackets != 2 * usize::from(has_address) || text.matches('#').count() > 1 {
+        return false;
+    }
     let mut parts = text.split('%');
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&b);
     let first = parts.next().unwrap_or_default();

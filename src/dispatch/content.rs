@@ -25,12 +25,13 @@ impl Content {
         match format {
             PayloadFormat::Envelope => Self::alone(JSON, envelope(event)),
             PayloadFormat::Raw => Self::alone(published_type(event), event.payload.data.clone()),
-            PayloadFormat::CloudEventsBinary => Self {
+            PayloadFormat::CloudEventsBinary if !cloudevents::is_one(event) => Self {
                 media_type: published_type(event),
                 attributes: cloudevents::headers(event),
                 body: event.payload.data.clone(),
             },
-            PayloadFormat::CloudEventsStructured => {
+            // A payload that is a CloudEvent itself would be taken for this one.
+            PayloadFormat::CloudEventsBinary | PayloadFormat::CloudEventsStructured => {
                 Self::alone(cloudevents::MEDIA_TYPE, cloudevents::structured(event))
             }
         }
@@ -123,12 +124,15 @@ mod tests {
 
     #[test]
     fn raw_and_binary_carry_the_publishers_bytes() {
+        let nested = event("{}", "Application/CloudEvents+json");
         let event = event("a,b\n", "text/csv; header=present");
         for format in [PayloadFormat::Raw, PayloadFormat::CloudEventsBinary] {
             let content = Content::new(&event, format);
             assert_eq!(content.body, event.payload.data, "{format:?}");
             assert_eq!(content.media_type, "text/csv; header=present");
         }
+        let content = Content::new(&nested, PayloadFormat::CloudEventsBinary);
+        assert_eq!(content.media_type, cloudevents::MEDIA_TYPE);
         let raw = Content::new(&event, PayloadFormat::Raw);
         assert_eq!(raw.attributes, HeaderMap::new());
     }

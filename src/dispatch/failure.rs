@@ -52,6 +52,11 @@ pub(super) fn too_large(what: &str) -> Failure {
     }
 }
 
+/// The failure of an answer that is shorter than it said.
+pub(super) fn incomplete() -> Failure {
+    failed(ErrorKind::Reset, "it is shorter than its content-length")
+}
+
 fn failed(kind: ErrorKind, cause: &str) -> Failure {
     let what = match kind {
         ErrorKind::Connect => "could not connect",

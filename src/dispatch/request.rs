@@ -103,9 +103,9 @@ impl Endpoint {
             SignatureScheme::Sha256Body => None,
         });
         let signatures = signatures.collect::<Vec<_>>().join(" ");
+        headers.insert(WEBHOOK_ID, id_value.clone());
+        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
         if !signatures.is_empty() {
-            headers.insert(WEBHOOK_ID, id_value.clone());
-            headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
             headers.insert(WEBHOOK_SIGNATURE, text(signatures));
         }
         if schemes.contains(&SignatureScheme::Sha256Body) {

@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 
 use super::{
     Peer,
+    call::Whose,
     scopes::{Need, need},
     status::to_status,
 };
@@ -79,6 +80,9 @@ where
             let (mut call, body) = request.into_parts();
             match admit(&control, &call, scope).await {
                 Ok(caller) => {
+                    if let Some(whose) = call.extensions.get::<Whose>() {
+                        whose.is(&caller.tenant);
+                    }
                     call.extensions.insert(caller);
                     let request = http::Request::from_parts(call, body);
                     services.call(request).await

@@ -51,14 +51,15 @@ async fn what_is_beyond_the_limits_is_refused_and_health_answers() {
         nanos: 0,
     });
     let id = server.subscribe(slow).await.id;
-    let mut subscriptions = server.subscriptions();
-    let test = tokio::spawn(async move {
+    let test = || {
+        let mut subscriptions = server.subscriptions();
         let request = TestSubscriptionRequest {
-            id,
+            id: id.clone(),
             event_type: String::new(),
         };
-        subscriptions.test_subscription(request).await
-    });
+        async move { subscriptions.test_subscription(request).await }
+    };
+    let under_way = tokio::spawn(test());
     receiver.wait_for(1).await;
     let tail = || async {
         let mut deliveries = server.deliveries();
@@ -71,7 +72,7 @@ async fn what_is_beyond_the_limits_is_refused_and_health_answers() {
     let mut refusals = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
-        let refused = server.events().publish_event(publish("")).await;
+        let refused = test().await;
         refusals.push(began.elapsed());
         assert_overloaded(&refused.unwrap_err());
     }
@@ -81,9 +82,13 @@ async fn what_is_beyond_the_limits_is_refused_and_health_answers() {
     assert_overloaded(&tail().await.unwrap_err());
     let mut health = HealthClient::new(server.channel());
     health.check(HealthCheckRequest::default()).await.unwrap();
-    test.abort();
+    // Calls that wait for an endpoint keep nobody else waiting.
+    let published = server.events().publish_event(publish("")).await;
+    published.expect("it has a place of its own");
+    under_way.abort();
     eventually("the call to be over", async || {
-        server.events().publish_event(publish("")).await.ok()
+        let refused = tokio::time::timeout(Duration::from_millis(500), test()).await;
+        refused.is_err().then_some(())
     })
     .await;
     server.stop().await;

@@ -256,6 +256,26 @@ async fn an_endless_body_is_cut_off() {
 }
 
 #[tokio::test]
+async fn answers_of_1xx_are_passed_over_and_not_for_ever() {
+    let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let some = format!("{}HTTP/1.1 204 No Content\r\n\r\n", early.repeat(9));
+    assert_eq!(post(answering(some).await).await.failure, None);
+    let address = serve(move |mut stream| async move {
+        read_head(&mut stream).await?;
+        loop {
+            stream.write_all(early.as_bytes()).await?;
+        }
+    })
+    .await;
+    let received = send(request(
+        &format!("http://{address}/"),
+        Duration::from_secs(20),
+    ))
+    .await;
+    assert_eq!(kind(&received), Some(ErrorKind::ResponseTooLarge));
+}
+
+#[tokio::test]
 async fn a_body_of_64_kib_is_an_answer() {
     let body = "x".repeat(Attempt::MAX_READ_BODY);
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());

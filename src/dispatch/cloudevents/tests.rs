@@ -145,3 +145,28 @@ proptest! {
         prop_assert_eq!(told, headers);
     }
 }
+
+#[test]
+fn only_references_of_rfc_3986_are_told_as_a_source() {
+    for right in [
+        "/a",
+        "urn:a:b",
+        "http://[::1]/",
+        "https://[2001:db8::1]:8443/a?b#c",
+        "a%20b",
+    ] {
+        assert!(is_uri_reference(right), "{right}");
+    }
+    for wrong in [
+        "",
+        "http://[",
+        "a[b]",
+        "//[x]/",
+        "http://a/?[",
+        "http://a#b#c",
+        "a b",
+        "%2",
+    ] {
+        assert!(!is_uri_reference(wrong), "{wrong}");
+    }
+}

@@ -3,7 +3,10 @@
 use std::{
     net::SocketAddr,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,10 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::AbortOnDropHandle,
@@ -39,6 +45,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Headers that are read over HTTP/2, so that some which are too large are told
 /// from those that are wrong.
 const HEADER_LIST: u32 = 4 * MAX_HEADER_BYTES;
+
+/// Answers of 1xx that may come before the one that counts.
+const MAX_INFORMATIONAL: u32 = 16;
+const INFORMATIONAL: &str = "16 answers of 1xx";
 
 /// Why there is a sender.
 const OPEN: &str = "it is let go only by a request that failed, and none follows";
@@ -69,8 +79,8 @@ pub(in crate::dispatch) enum Unanswered {
     Unsent(Box<Message>, hyper::Error),
     /// The receiver may have got it.
     Sent(hyper::Error),
-    /// It cannot be sent at all.
-    Unsendable(Failure),
+    /// It cannot be sent at all, or what comes is no answer.
+    Failed(Failure),
 }
 
 impl Connection {
@@ -181,8 +191,15 @@ impl Connection {
             Sender::Http1(_) => Protocol::Http1,
             Sender::Http2(_) => Protocol::Http2,
         };
-        message.address(protocol).map_err(Unanswered::Unsendable)?;
-        let Message { url, http, .. } = message;
+        message.address(protocol).map_err(Unanswered::Failed)?;
+        let Message { url, mut http, .. } = message;
+        let too_many = Arc::new(Notify::new());
+        let (told, count) = (too_many.clone(), AtomicU32::new(0));
+        hyper::ext::on_informational(&mut http, move |_| {
+            if count.fetch_add(1, Ordering::Relaxed) >= MAX_INFORMATIONAL {
+                told.notify_one();
+            }
+        });
         let answer = match self.sender.as_mut().expect(OPEN) {
             Sender::Http1(sender) => Either::Left(sender.try_send_request(http)),
             Sender::Http2(sender) => Either::Right(sender.try_send_request(http)),
@@ -190,6 +207,9 @@ impl Connection {
         let mut answer = pin!(answer);
         let answer = tokio::select! {
             biased;
+            () = too_many.notified() => {
+                return Err(Unanswered::Failed(failure::too_large(INFORMATIONAL)));
+            }
             answer = &mut answer => answer,
             // A request that was handed over just then was not taken, and nobody
             // says so while there is a sender (tokio's channel, as hyper uses it).

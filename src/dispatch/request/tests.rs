@@ -126,6 +126,8 @@ fn only_the_schemes_of_the_subscription_are_sent() {
         of(SignatureScheme::Sha256Body),
         [
             "webhook-attempt",
+            "webhook-id",
+            "webhook-timestamp",
             "x-webhook-id",
             "x-webhook-timestamp",
             "x-webhook-signature"

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, body::Body};
 
-use super::deadline::Deadline;
+use super::{deadline::Deadline, shares::Share};
 use crate::{
     control::Error,
     grpc::{server::Shutdown, status::to_status},
@@ -28,16 +28,14 @@ pub(super) struct Answer {
     /// None once it has ended.
     inner: Option<Body>,
     end: End,
-    _held: OwnedSemaphorePermit,
+    _held: Place,
 }
 
+/// What a stream has until it ends.
+pub(super) type Place = (OwnedSemaphorePermit, Share);
+
 impl Answer {
-    pub(super) fn new(
-        inner: Body,
-        deadline: Deadline,
-        ends: Shutdown,
-        held: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(inner: Body, deadline: Deadline, ends: Shutdown, held: Place) -> Self {
         Self {
             inner: Some(inner),
             end: End {

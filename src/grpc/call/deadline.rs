@@ -29,6 +29,12 @@ impl Deadline {
         Ok(Self(Instant::now().checked_add(timeout)))
     }
 
+    /// Not later than so long from now.
+    pub(super) fn at_most(self, duration: Duration) -> Self {
+        let latest = Instant::now() + duration;
+        Self(Some(self.0.map_or(latest, |time| time.min(latest))))
+    }
+
     /// The time itself.
     pub(super) fn time(self) -> Option<Instant> {
         self.0

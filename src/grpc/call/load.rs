@@ -10,12 +10,16 @@ use tokio_util::sync::PollSemaphore;
 
 use super::{
     method::Kind,
+    shares::{Share, Shares, Whose},
     unsent::{AllUnsent, Unsent},
 };
 
 /// Reads that are worked on at once, for each processor. The others wait, so
 /// that who reads a lot leaves the processors to those who publish.
 const READERS: usize = 4;
+/// Of so many places one is for calls that wait for others, and one for streams
+/// that need no key.
+const PER_WAITING: usize = 16;
 
 /// Most that may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +37,33 @@ pub struct Limits {
 /// What is under way.
 #[derive(Debug)]
 pub(super) struct Load {
-    calls: Arc<Semaphore>,
-    /// Places among the calls that reads may have: half, so that events are
-    /// taken in whatever is read.
-    reads: Arc<Semaphore>,
+    calls: [Arc<Semaphore>; 1],
+    /// Reads may have half of the places of calls, so that events are taken in
+    /// whatever is read.
+    reads: [Arc<Semaphore>; 2],
     readers: Arc<Semaphore>,
+    waiting: [Arc<Semaphore>; 1],
     streams: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+    /// Streams of tenants: half for each.
+    of_tenants: Arc<Shares>,
     budget: Budget,
     unsent: Arc<AllUnsent>,
 }
 
 impl Load {
     pub(super) fn new(limits: Limits) -> Self {
+        let places = |number| Arc::new(Semaphore::new(number));
+        let calls = places(limits.calls);
         let processors = available_parallelism().map_or(1, usize::from);
         Self {
-            calls: Arc::new(Semaphore::new(limits.calls)),
-            reads: Arc::new(Semaphore::new(limits.calls.div_ceil(2))),
-            readers: Arc::new(Semaphore::new(READERS * processors)),
-            streams: Arc::new(Semaphore::new(limits.streams)),
+            calls: [calls.clone()],
+            reads: [places(limits.calls.div_ceil(2)), calls],
+            readers: places(READERS * processors),
+            waiting: [places(limits.calls.div_ceil(PER_WAITING))],
+            streams: places(limits.streams),
+            open: places(limits.streams.div_ceil(PER_WAITING)),
+            of_tenants: Shares::of(limits.streams.div_ceil(2)),
             budget: Budget {
                 free: Arc::new(Semaphore::new(limits.request_bytes as usize)),
                 total: limits.request_bytes,
@@ -68,19 +81,27 @@ impl Load {
     /// that a refusal costs little; its place is taken once its request is
     /// there, so that a caller who does not send it takes none.
     pub(super) fn admits(&self, kind: Kind) -> bool {
-        self.calls.available_permits() > 0
-            && (kind != Kind::Read || self.reads.available_permits() > 0)
+        let all = self.places(kind);
+        all.iter().all(|places| places.available_permits() > 0)
+    }
+
+    /// Of which places a call takes one each.
+    fn places(&self, kind: Kind) -> &[Arc<Semaphore>] {
+        match kind {
+            Kind::Read => &self.reads,
+            Kind::Waiting => &self.waiting,
+            _ => &self.calls,
+        }
     }
 
     /// Takes a place among the calls.
     pub(super) fn take_call(&self, kind: Kind, held: &Held) -> bool {
-        let read = (kind == Kind::Read).then(|| self.reads.clone().try_acquire_owned());
-        let call = self.calls.clone().try_acquire_owned();
-        let (Ok(read), Ok(call)) = (read.transpose(), call) else {
+        let places = self.places(kind).iter();
+        let taken = places.map(|places| places.clone().try_acquire_owned());
+        let Ok(taken) = taken.collect::<Result<_, _>>() else {
             return false;
         };
-        let mut held = held.0.lock();
-        (held.call, held.read) = (Some(call), read);
+        held.0.lock().places = taken;
         true
     }
 
@@ -104,8 +125,18 @@ impl Load {
     }
 
     /// Takes a place among the streams.
-    pub(super) fn take_stream(&self) -> Option<OwnedSemaphorePermit> {
-        self.streams.clone().try_acquire_owned().ok()
+    pub(super) fn take_stream(&self, kind: Kind) -> Option<OwnedSemaphorePermit> {
+        let places = match kind {
+            Kind::Open => &self.open,
+            _ => &self.streams,
+        };
+        places.clone().try_acquire_owned().ok()
+    }
+
+    /// Takes a tenant's share of the streams.
+    pub(super) fn take_share(&self, whose: &Whose) -> Option<Share> {
+        let is_full = self.of_tenants.is_full(whose);
+        (!is_full).then(|| self.of_tenants.take(whose, 1))
     }
 
     /// The budget, for whoever takes of it itself.
@@ -132,8 +163,7 @@ impl Held {
 
 #[derive(Debug, Default)]
 struct Permits {
-    call: Option<OwnedSemaphorePermit>,
-    read: Option<OwnedSemaphorePermit>,
+    places: Vec<OwnedSemaphorePermit>,
     reader: Option<OwnedSemaphorePermit>,
     bytes: Option<OwnedSemaphorePermit>,
 }

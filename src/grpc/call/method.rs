@@ -14,6 +14,13 @@ use crate::{
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
 
+/// Methods that wait for an endpoint or a nameserver.
+const WAITING: [&str; 3] = [
+    "/postrider.v1.SubscriptionService/CreateSubscription",
+    "/postrider.v1.SubscriptionService/UpdateSubscription",
+    "/postrider.v1.SubscriptionService/TestSubscription",
+];
+
 /// What a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -23,8 +30,12 @@ pub(super) enum Kind {
     Read,
     /// One request, one answer.
     Write,
+    /// The same, and it waits for what is not ours: an endpoint or a nameserver.
+    Waiting,
     /// Many of one or both.
     Streaming,
+    /// Streams that need no key.
+    Open,
 }
 
 /// The methods that stream.
@@ -53,8 +64,12 @@ impl Methods {
     pub(super) fn kind(&self, path: &str) -> Kind {
         if path.starts_with(HEALTH) {
             Kind::Health
-        } else if path.starts_with(REFLECTION) || self.0.contains(path) {
+        } else if path.starts_with(REFLECTION) {
+            Kind::Open
+        } else if self.0.contains(path) {
             Kind::Streaming
+        } else if WAITING.contains(&path) {
+            Kind::Waiting
         } else if need(path) == Some(Need::Scope(Scope::Read)) {
             Kind::Read
         } else {
@@ -83,6 +98,10 @@ mod tests {
         assert_eq!(methods.kind(publish), Kind::Write);
         let list = "/postrider.v1.EventService/ListEvents";
         assert_eq!(methods.kind(list), Kind::Read);
+        for waiting in WAITING {
+            assert!(need(waiting).is_some(), "{waiting} is a method");
+            assert_eq!(methods.kind(waiting), Kind::Waiting);
+        }
         assert_eq!(methods.kind("/grpc.health.v1.Health/Check"), Kind::Health);
     }
 }

@@ -6,10 +6,11 @@ mod deadline;
 mod load;
 mod method;
 mod request;
+mod shares;
 mod unsent;
 mod whole;
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,9 +27,12 @@ use self::{
     request::{Admission, Received, forget},
     whole::Whole,
 };
-pub(super) use self::{load::Budget, unsent::Unsent};
+pub(super) use self::{load::Budget, shares::Whose, unsent::Unsent};
 use super::{codec_errors::explained, server::Shutdown, status::to_status};
 use crate::control::Error;
+
+/// Longest stream of a caller who needs no key.
+const OPEN_FOR: Duration = Duration::from_mins(1);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -87,10 +91,12 @@ impl Calls {
             return Err(Error::Unavailable);
         }
         let deadline = Deadline::of(request.headers())?;
+        let whose = Whose::default();
         request.extensions_mut().insert(ends.clone());
+        request.extensions_mut().insert(whose.clone());
         match kind {
             Kind::Health => self.run(request, deadline, &ends).await,
-            Kind::Read | Kind::Write => {
+            Kind::Read | Kind::Write | Kind::Waiting => {
                 if !self.load.admits(kind) {
                     forget(request.into_body()).await;
                     return Err(Error::Overloaded);
@@ -101,18 +107,26 @@ impl Calls {
                     kind,
                     load: self.load.clone(),
                     unsent: unsent.clone(),
+                    whose: whose.clone(),
                     held: held.clone(),
                 };
                 let request = request.map(|body| Received::new(body, admission));
                 let answer = self.run(request, deadline, &ends).await?;
-                let made = unsent.count(answer).await;
+                let made = unsent.count(answer, &whose).await;
                 drop(held);
                 Ok(made.unwrap_or_else(Status::into_http))
             }
-            Kind::Streaming => {
-                let held = self.load.take_stream().ok_or(Error::Overloaded)?;
+            Kind::Streaming | Kind::Open => {
+                let deadline = match kind {
+                    Kind::Open => deadline.at_most(OPEN_FOR),
+                    _ => deadline,
+                };
+                let place = self.load.take_stream(kind).ok_or(Error::Overloaded)?;
                 request.extensions_mut().insert(self.load.budget());
+                let load = self.load.clone();
                 let answer = self.run(request, deadline, &ends).await?;
+                let share = load.take_share(&whose).ok_or(Error::Overloaded)?;
+                let held = (place, share);
                 Ok(answer.map(|body| Body::new(Answer::new(body, deadline, ends, held))))
             }
         }

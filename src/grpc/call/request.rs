@@ -22,6 +22,7 @@ use super::{
     BoxError,
     load::{Held, Load},
     method::Kind,
+    shares::Whose,
     unsent::Unsent,
 };
 use crate::{control::Error, grpc::status::to_status};
@@ -44,6 +45,7 @@ pub(super) struct Admission {
     pub(super) kind: Kind,
     pub(super) load: Arc<Load>,
     pub(super) unsent: Arc<Unsent>,
+    pub(super) whose: Whose,
     pub(super) held: Held,
 }
 
@@ -68,7 +70,7 @@ impl Admission {
     /// Begins a read, unless too much of what was read before is not sent.
     fn begin(&self, permit: OwnedSemaphorePermit) -> State {
         self.held.reads(permit);
-        if self.unsent.is_full() {
+        if self.unsent.is_full(&self.whose) {
             State::Refused
         } else {
             State::Admitted

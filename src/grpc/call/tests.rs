@@ -170,7 +170,9 @@ fn answer(
     let frames = messages.map(|text| Ok::<_, Status>(Frame::data(text.into())));
     let mut headers = http::HeaderMap::new();
     headers.insert("grpc-timeout", http::HeaderValue::from_static(timeout));
-    let held = Load::new(LIMITS).take_stream().unwrap();
+    let load = Load::new(LIMITS);
+    let place = load.take_stream(Kind::Streaming).unwrap();
+    let held = (place, load.take_share(&Whose::default()).unwrap());
     let deadline = Deadline::of(&headers).unwrap();
     Answer::new(
         Body::new(StreamBody::new(frames)),

@@ -20,10 +20,13 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
 use tonic::{Status, body::Body};
 
+use super::shares::{Share, Shares, Whose};
+
 /// Bytes of an answer that go out at once.
 const PIECE: usize = 16 * 1024;
-/// What one connection may have of all that may be unsent.
+/// What one connection may have of all that may be unsent, and what one tenant.
 const SHARE: usize = 8;
+const TENANT_SHARE: usize = 2;
 /// Longest that of a connection's answers nothing is taken.
 const STALL: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(5);
@@ -33,12 +36,18 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct AllUnsent {
     bytes: AtomicUsize,
     limit: usize,
+    tenants: Arc<Shares>,
 }
 
 impl AllUnsent {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         let bytes = AtomicUsize::new(0);
-        Arc::new(Self { bytes, limit })
+        let tenants = Shares::of(limit / TENANT_SHARE);
+        Arc::new(Self {
+            bytes,
+            limit,
+            tenants,
+        })
     }
 }
 
@@ -60,10 +69,17 @@ impl Unsent {
         })
     }
 
-    /// Whether it is so much that nothing more should be read.
-    pub(super) fn is_full(&self) -> bool {
-        let AllUnsent { bytes, limit } = &*self.all;
-        bytes.load(Relaxed) >= *limit || self.bytes.load(Relaxed) >= limit / SHARE
+    /// Whether it is so much, here, of the tenant or of all, that nothing more
+    /// should be read.
+    pub(super) fn is_full(&self, whose: &Whose) -> bool {
+        let AllUnsent {
+            bytes,
+            limit,
+            tenants,
+        } = &*self.all;
+        bytes.load(Relaxed) >= *limit
+            || self.bytes.load(Relaxed) >= limit / SHARE
+            || tenants.is_full(whose)
     }
 
     /// Resolves when there is something, and nothing of it has moved for long.
@@ -83,11 +99,12 @@ impl Unsent {
     pub(super) async fn count(
         self: &Arc<Self>,
         answer: Response<Body>,
+        whose: &Whose,
     ) -> Result<Response<Body>, Status> {
         let (head, body) = answer.into_parts();
         let body = body.collect().await?;
         let trailers = body.trailers().cloned();
-        let made = Made::new(body.to_bytes(), self.clone());
+        let made = Made::new(body.to_bytes(), self.clone(), whose);
         let body = Body::new(Outgoing {
             rest: Bytes::from_owner(made),
             trailers,
@@ -101,13 +118,18 @@ impl Unsent {
 struct Made {
     bytes: Bytes,
     unsent: Arc<Unsent>,
+    _share: Share,
 }
 
 impl Made {
-    fn new(bytes: Bytes, unsent: Arc<Unsent>) -> Self {
+    fn new(bytes: Bytes, unsent: Arc<Unsent>, whose: &Whose) -> Self {
         unsent.bytes.fetch_add(bytes.len(), Relaxed);
         unsent.all.bytes.fetch_add(bytes.len(), Relaxed);
-        Self { bytes, unsent }
+        Self {
+            _share: unsent.all.tenants.take(whose, bytes.len()),
+            bytes,
+            unsent,
+        }
     }
 }
 
@@ -166,35 +188,53 @@ mod tests {
 
     use super::*;
 
-    async fn made(unsent: &Arc<Unsent>, bytes: usize) -> Body {
-        let whole = Full::from(vec![0; bytes]).map_err(|never| match never {});
-        let answer = Response::new(Body::new(whole));
-        unsent.count(answer).await.unwrap().into_body()
+    fn whose(name: &str) -> Whose {
+        let whose = Whose::default();
+        whose.is(&name.parse().unwrap());
+        whose
+    }
+
+    async fn made(unsent: &Arc<Unsent>, bytes: usize, whose: &Whose) -> Body {
+        let all = Full::from(vec![0; bytes]).map_err(|never| match never {});
+        let answer = Response::new(Body::new(all));
+        unsent.count(answer, whose).await.unwrap().into_body()
     }
 
     #[tokio::test]
     async fn an_answer_counts_until_the_last_of_it_is_gone() {
         let all = AllUnsent::new(80 * PIECE);
         let (unsent, other) = (Unsent::new(all.clone()), Unsent::new(all.clone()));
-        let mut body = made(&unsent, 10 * PIECE).await;
-        assert!(unsent.is_full() && !other.is_full(), "it has its share");
+        let nobody = Whose::default();
+        let mut body = made(&unsent, 10 * PIECE, &nobody).await;
+        let is_full = |unsent: &Unsent| unsent.is_full(&nobody);
+        assert!(is_full(&unsent) && !is_full(&other), "it has its share");
         let mut pieces = Vec::new();
         while let Some(piece) = body.frame().await {
             pieces.push(piece.unwrap().into_data().unwrap());
         }
         assert_eq!(pieces.len(), 10);
         drop((body, pieces.split_off(1)));
-        assert!(unsent.is_full(), "one piece has all of the bytes");
+        assert!(is_full(&unsent), "one piece has all of the bytes");
         drop(pieces);
-        assert!(!unsent.is_full());
-        let others = [(); 9].map(|()| Unsent::new(all.clone()));
+        assert!(!is_full(&unsent));
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_half_of_what_all_may_have() {
+        let all = AllUnsent::new(80 * PIECE);
+        let [one, other] = ["one", "other"].map(whose);
+        let unsent = Unsent::new(all.clone());
         let mut bodies = Vec::new();
-        for other in &others {
-            bodies.push(made(other, 9 * PIECE).await);
+        for _ in 0..5 {
+            bodies.push(made(&Unsent::new(all.clone()), 9 * PIECE, &one).await);
         }
-        assert!(unsent.is_full(), "together they have all");
-        bodies.pop();
-        assert!(!unsent.is_full());
+        assert!(unsent.is_full(&one) && !unsent.is_full(&other));
+        for _ in 0..4 {
+            bodies.push(made(&Unsent::new(all.clone()), 9 * PIECE, &other).await);
+        }
+        assert!(unsent.is_full(&Whose::default()), "together they have all");
+        bodies.clear();
+        assert!(!unsent.is_full(&one));
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,14 +243,14 @@ mod tests {
         let watched = unsent.clone();
         let watch = tokio::spawn(async move { watched.stalled().await });
         advance(STALL * 10).await;
-        let mut slow = made(&unsent, 4 * PIECE).await;
+        let mut slow = made(&unsent, 4 * PIECE, &Whose::default()).await;
         for _ in 0..4 {
             advance(STALL * 9 / 10).await;
             slow.frame().await.unwrap().unwrap();
         }
         assert!(!watch.is_finished());
         let left = Instant::now();
-        let _left = made(&unsent, 1).await;
+        let _left = made(&unsent, 1, &Whose::default()).await;
         watch.await.unwrap();
         assert!(left.elapsed() <= STALL + 2 * LOOK);
     }
