@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -167,7 +167,9 @@ pub(super) fn keep_in(dir: &Path, keys: &RootKeys) -> Result<()> {
     let path = dir.join(ROOT_KEY);
     let cannot_write = || format!("cannot write {}", path.display());
     let lines: Vec<_> = keys.all().map(RootKey::expose).collect();
-    fs::create_dir_all(dir).with_context(cannot_write)?;
+    let mut own = fs::DirBuilder::new();
+    let made = own.recursive(true).mode(0o700).create(dir);
+    made.with_context(cannot_write)?;
     write(&path, &lines.join("\n")).with_context(cannot_write)
 }
 

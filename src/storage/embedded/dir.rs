@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -200,7 +201,11 @@ impl DataDir {
 /// Locks the directory; `None` if another process has.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
     if !dir.is_dir() {
-        fs::create_dir_all(dir)?;
+        // What is in it is nobody else's to read.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)?;
         let parent = dir.parent().filter(|parent| *parent != Path::new(""));
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
     }
