@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Process, Receiver, Reply, process::subscription};
+use crate::support::{Process, Receiver, Reply, process::subscription, within};
 
 #[tokio::test]
 async fn a_retry_that_was_due_while_the_server_was_down_happens_after_its_start() {
@@ -20,6 +20,22 @@ async fn a_retry_that_was_due_while_the_server_was_down_happens_after_its_start(
     let requests = receiver.wait_for(2).await;
     assert_eq!(requests[1].header("webhook-id"), published.event_id);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_whose_directory_is_moved_away_takes_nothing_more_and_ends() {
+    for engine in ["sled", "fjall"] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = [("POSTRIDER_STORAGE_ENGINE", engine)];
+        let data = folder.path().join("data");
+        let server = Process::start_with(&data, &engine).await;
+        server.publish("a", "{}").await;
+        fs::rename(&data, folder.path().join("moved")).unwrap();
+        let (status, log) = within("the end of the server", server.wait()).await;
+        assert!(!status.success(), "{status}");
+        let told = |line: &String| line.contains("was removed or moved away");
+        assert!(log.iter().any(told), "{log:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ pub(super) fn of(url: &StoreUrl, secrets: &Secrets) -> Result<RootKeys> {
     match url {
         StoreUrl::Embedded { dir, .. } => match access::kept_in(dir)? {
             Some(keys) => Ok(keys),
+            None if !dir.exists() => bail!("there is no store in {}", dir.display()),
             None => bail!(
                 "{url} has no secrets.key in its directory; set the key that it was served with \
                  by POSTRIDER_SECRETS_KEY"

@@ -22,6 +22,7 @@ mod fjall;
 mod folder;
 mod forget;
 mod group;
+mod home;
 mod import;
 mod index;
 mod key;

@@ -15,6 +15,7 @@ use super::{
     dir::{DataDir, OpenError},
     fjall::FjallPartition,
     folder::{Database, Folder},
+    home::Home,
     index::SubscriptionIndex,
     key::{self, Tag},
     kv::{Batch, Order, Partition, Space, Step},
@@ -215,6 +216,7 @@ pub(super) fn start(
         rewrites: Arc::new(rewrites),
         copying: Mutex::new(copying),
         reserve,
+        home: Home::of([dir.path(), &dir.days()]),
         announced: 0.into(),
     });
     let path = dir.path().to_owned();

@@ -138,6 +138,12 @@ impl State {
     }
 
     fn look(&self) {
+        if let Some(dir) = self.home.missing() {
+            let why = format!("{} was removed or moved away", dir.display());
+            tracing::error!(why, "no more writes are taken");
+            self.health.send_replace(Health::Failed(why));
+            return;
+        }
         let free = self.free();
         if free < FOR_RESULTS {
             self.turn(&Health::Full);

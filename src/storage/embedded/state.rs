@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::{
     day::{Day, Days, from_kv},
+    home::Home,
     index::SubscriptionIndex,
     key,
     kv::Partition,
@@ -59,6 +60,7 @@ pub(super) struct State {
     /// The first day there ever was, if there was one.
     pub(super) first_day: Mutex<Option<Day>>,
     pub(super) reserve: Reserve,
+    pub(super) home: Home,
     /// What retention removed.
     pub(super) gone: Mutex<Gone>,
     pub(super) untimed: Mutex<Untimed>,

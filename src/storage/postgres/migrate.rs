@@ -135,8 +135,9 @@ struct Server {
     number: i32,
     version: String,
     is_read_only: bool,
-    /// Settings without which a power cut loses or breaks what is stored.
-    unsafe_settings: Vec<&'static str>,
+    /// Settings without which a power cut loses or breaks what is stored, or
+    /// nobody notices that it is broken.
+    unsafe_settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Server {
@@ -148,19 +149,26 @@ impl Server {
                         pg_is_in_recovery()
                             OR current_setting('transaction_read_only')::boolean AS is_read_only,
                         current_setting('fsync')::boolean AS fsync,
-                        current_setting('full_page_writes')::boolean AS full_page_writes",
+                        current_setting('full_page_writes')::boolean AS full_page_writes,
+                        current_setting('data_checksums')::boolean AS data_checksums",
                 &[],
             )
             .await
             .map_err(from_pg)?;
-        let settings = ["fsync", "full_page_writes"];
+        let lost = "a power cut may lose events";
+        let altered = "what a disk changes may be delivered (initdb --data-checksums)";
+        let settings = [
+            ("fsync", lost),
+            ("full_page_writes", lost),
+            ("data_checksums", altered),
+        ];
         Ok(Self {
             number: row.get("number"),
             version: row.get("version"),
             is_read_only: row.get("is_read_only"),
             unsafe_settings: settings
                 .into_iter()
-                .filter(|name| !row.get::<_, bool>(*name))
+                .filter(|(name, _)| !row.get::<_, bool>(*name))
                 .collect(),
         })
     }
@@ -172,11 +180,8 @@ impl Server {
         if self.is_read_only {
             return Err(Unsuitable::ReadOnly);
         }
-        for setting in self.unsafe_settings {
-            tracing::warn!(
-                setting,
-                "database setting is off: a power cut may lose events"
-            );
+        for (setting, danger) in self.unsafe_settings {
+            tracing::warn!(setting, "database setting is off: {danger}");
         }
         Ok(())
     }
