@@ -251,6 +251,16 @@ fn subscription() -> Subscription {
     Subscription::new(sub(), TenantId::default(), spec, secrets, TIME)
 }
 
+/// One that has what the first version did not know.
+fn full_subscription() -> Subscription {
+    let mut full = subscription();
+    full.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
+    full.spec.ordered = true;
+    full.spec.payload_format = PayloadFormat::CloudEventsBinary;
+    full.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    full
+}
+
 fn headers() -> CustomHeaders {
     let header = (
         "authorization".to_owned(),
@@ -261,11 +271,7 @@ fn headers() -> CustomHeaders {
 
 #[test]
 fn a_subscription_keeps_its_bytes() {
-    let mut subscription = subscription();
-    subscription.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
-    subscription.spec.ordered = true;
-    subscription.spec.payload_format = PayloadFormat::CloudEventsBinary;
-    subscription.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    let mut subscription = full_subscription();
     subscription.spec.headers = headers();
     let row = write_subscription(&subscription, &keyring());
     insta::assert_snapshot!(hex(&row), @"042db4ed2ce2b2e1dc01c0d4ba9d91df830300010100001768747470733a2f2f636c69656e742e6578616d706c652f01076f726465722e2a0000010e80e497d01280b09dc2df0180f092cbdd0880a0f1c2b1348080c58bc6d10180c0ec9cef8b048080d9b9de97088080e3d0eaba0b8080b2f3bcaf108080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2138080bc8ac9d2133fb999999999999a0080acc7f0374003020102014004000000000000030101146576656e742e646174612e746f74616c203e2031820116290e6100e19504e21c8e7344f77dd42eed9587fdde06d725ca5209333be97e27d550b1b09c49b1f37d6da7038ea6d4e495dc83a25f1544b904664dc6f402d3e45afb097a94ad636ee3e984c5eddca7c47500d6df155483a3e638a76ad26bb5613e4c4d810c6bcbefcb51a7af85a5a0f0e1b9f39fc6a1d2290cb3a1f22bb8c8de51");
@@ -293,11 +299,7 @@ const SECOND_SUBSCRIPTION: &str = "0201c0d4ba9d91df830300010100003277687365635f4
 
 #[test]
 fn a_subscription_of_the_second_version_reads_as_ever() {
-    let mut expected = subscription();
-    expected.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
-    expected.spec.ordered = true;
-    expected.spec.payload_format = PayloadFormat::CloudEventsBinary;
-    expected.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    let mut expected = full_subscription();
     let key = |n| SigningKey::from_private([n; 32]);
     let expires = TIME.after(Duration::from_secs(1));
     expected.signing_keys = Some(LiveKeys::from_parts(key(2), vec![(key(1), expires)]));
@@ -311,11 +313,7 @@ const THIRD_SUBSCRIPTION: &str = "032db4ed2ce2b2e1dc01c0d4ba9d91df83030001010000
 
 #[test]
 fn a_subscription_of_the_third_version_reads_as_ever() {
-    let mut expected = subscription();
-    expected.spec.rate_limit = Some(RateLimit::new(2.5, None).unwrap());
-    expected.spec.ordered = true;
-    expected.spec.payload_format = PayloadFormat::CloudEventsBinary;
-    expected.spec.filter = Some("event.data.total > 1".parse().unwrap());
+    let expected = full_subscription();
     let row = unhex(THIRD_SUBSCRIPTION);
     let read = read_subscription(TenantId::default(), sub(), &row, &keyring());
     assert_eq!(read.unwrap(), expected);
