@@ -91,11 +91,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// One that holds back at most so many deliveries for their order.
-    pub(super) fn new(window: Window, held_back: usize) -> Self {
+    /// One that holds nothing back for its order until it is told how much.
+    pub(super) fn new(window: Window) -> Self {
         Self {
             window,
-            order: Order::new(held_back),
+            order: Order::new(0),
             breaker: Breaker::new(),
             pace: None,
             endpoint: None,
@@ -111,10 +111,10 @@ impl Lane {
     }
 
     /// The lane of a queue that is another process's: it knows nothing of it.
-    pub(super) fn disowned(held_back: usize) -> Self {
+    pub(super) fn disowned() -> Self {
         Self {
             disowned: true,
-            ..Self::new(Window::of_unknown(), held_back)
+            ..Self::new(Window::of_unknown())
         }
     }
 

@@ -317,12 +317,11 @@ impl Schedule {
 
     fn ensure_with(&mut self, id: SubscriptionId, window: impl FnOnce() -> Window) {
         let owns = &self.owns;
-        let held_back = self.settings.held_back(self.entries);
         self.lanes.entry(id).or_insert_with(|| {
             if owns(id) {
-                Lane::new(window(), held_back)
+                Lane::new(window())
             } else {
-                Lane::disowned(held_back)
+                Lane::disowned()
             }
         });
     }
@@ -335,10 +334,10 @@ impl Schedule {
         };
         self.entries -= lane.len();
         self.bytes -= lane.window.bytes();
+        lane.hold_back(self.settings.held_back(self.entries));
         change(lane);
         lane.window
             .shrink_to(self.settings.window_beside(self.entries));
-        lane.hold_back(self.settings.held_back(self.entries));
         self.entries += lane.len();
         self.bytes += lane.window.bytes();
         self.arrange(id);

@@ -1,6 +1,7 @@
-//! What the walks of the engines over events and deliveries share. They go by
-//! ids, newest first, look at a bounded number of rows for a page, and go on at
-//! a place; so writes on either side leave what they have yet to see as it is.
+//! What the walks of the engines over events and deliveries share, and where a
+//! page of subscriptions ends. The walks go by ids, newest first, look at a
+//! bounded number of rows for a page, and go on at a place; so writes on either
+//! side leave what they have yet to see as it is.
 
 use std::sync::Arc;
 
@@ -87,8 +88,7 @@ pub(in crate::storage) fn subscriptions(
     });
     let fit = before.take_while(|&before| before < MAX_BYTES).count();
     let shown = wanted.min(fit);
-    let last = found[..shown.min(found.len())].last();
-    let last = last.filter(|_| found.len() > shown);
+    let last = found[..shown].last().filter(|_| found.len() > shown);
     let next = last.map(|last| Cursor(last.id.to_bytes().to_vec()));
     found.truncate(shown);
     Page { items: found, next }

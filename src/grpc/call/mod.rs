@@ -92,10 +92,8 @@ impl Calls {
         }
         let deadline = Deadline::of(request.headers())?;
         let whose = Whose::default();
-        request.extensions_mut().insert(ends.clone());
-        request.extensions_mut().insert(whose.clone());
         match kind {
-            Kind::Health => self.run(request, deadline, &ends).await,
+            Kind::Health => self.run(request, deadline, &ends, &whose).await,
             Kind::Read | Kind::Write | Kind::Waiting => {
                 if !self.load.admits(kind) {
                     forget(request.into_body()).await;
@@ -111,7 +109,7 @@ impl Calls {
                     held: held.clone(),
                 };
                 let request = request.map(|body| Received::new(body, admission));
-                let answer = self.run(request, deadline, &ends).await?;
+                let answer = self.run(request, deadline, &ends, &whose).await?;
                 let made = unsent.count(answer, &whose).await;
                 drop(held);
                 Ok(made.unwrap_or_else(Status::into_http))
@@ -124,7 +122,7 @@ impl Calls {
                 let place = self.load.take_stream(kind).ok_or(Error::Overloaded)?;
                 request.extensions_mut().insert(self.load.budget());
                 let load = self.load.clone();
-                let answer = self.run(request, deadline, &ends).await?;
+                let answer = self.run(request, deadline, &ends, &whose).await?;
                 let share = load.take_share(&whose).ok_or(Error::Overloaded)?;
                 let held = (place, share);
                 Ok(answer.map(|body| Body::new(Answer::new(body, deadline, ends, held))))
@@ -134,14 +132,17 @@ impl Calls {
 
     async fn run<B>(
         mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         deadline: Deadline,
         ends: &Shutdown,
+        whose: &Whose,
     ) -> Result<Response<Body>, Error>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
+        request.extensions_mut().insert(ends.clone());
+        request.extensions_mut().insert(whose.clone());
         let longest = self.longest_message;
         let request = request.map(|body| Body::new(Whole::new(body, longest)));
         let call = async move { self.routes.call(request).await };
