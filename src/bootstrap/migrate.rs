@@ -61,16 +61,17 @@ async fn reached(
 ) -> Result<Migrated, OpenError> {
     let began = Instant::now();
     loop {
+        let left = wait.saturating_sub(began.elapsed());
         match ask().await {
             Err(OpenError::Database {
                 source: Error::Unavailable(why),
                 ..
-            }) if began.elapsed() + PAUSE < wait => {
+            }) if !left.is_zero() => {
                 tracing::info!(
                     error = &*why as &dyn std::error::Error,
                     "database is waited for"
                 );
-                sleep(PAUSE).await;
+                sleep(PAUSE.min(left)).await;
             }
             done => return done,
         }

@@ -197,8 +197,12 @@ impl Layers {
         }
     }
 
-    /// What only the values together show.
+    /// What only the values together show, once each is right by itself: what is
+    /// not right was not taken, and would be missed.
     fn check(&mut self) {
+        if !self.problems.is_empty() {
+            return;
+        }
         for (paths, what) in conflicts(&self.loaded.config) {
             self.conflict(paths, &what);
         }

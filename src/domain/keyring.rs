@@ -78,9 +78,14 @@ impl Keyring {
         self.newest().id
     }
 
+    /// All keys, the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = SealId> {
+        self.0.iter().map(|key| key.id)
+    }
+
     /// Whether it opens what this key sealed.
     pub fn knows(&self, key: SealId) -> bool {
-        self.0.iter().any(|one| one.id == key)
+        self.ids().any(|id| id == key)
     }
 
     /// Seals something for one place: it opens only where `place` is the same.

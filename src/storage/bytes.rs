@@ -106,6 +106,28 @@ impl Writer {
     pub(super) fn finish(self) -> Vec<u8> {
         self.0
     }
+
+    /// The row with its checksum behind it, which [`checked`] takes off.
+    pub(super) fn finish_with_checksum(mut self) -> Vec<u8> {
+        let sum = checksum(&self.0);
+        self.raw(&sum);
+        self.0
+    }
+}
+
+/// The CRC-32 of ISO 3309, most significant byte first.
+pub(super) fn checksum(bytes: &[u8]) -> [u8; 4] {
+    crc32fast::hash(bytes).to_be_bytes()
+}
+
+/// What stands before a checksum that is right.
+pub(super) fn checked(row: &[u8]) -> Read<&[u8]> {
+    let (row, sum) = row.split_last_chunk().ok_or(Malformed)?;
+    if checksum(row) == *sum {
+        Ok(row)
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn nanos(duration: Duration) -> u64 {

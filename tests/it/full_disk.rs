@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream};
 use postrider::proto::{Event, GetEventRequest, PublishEventRequest, PublishEventResponse, event};
 use tonic::{Code, Status};
 use tonic_health::pb::{
@@ -16,6 +17,7 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt;
 
+use crate::crash::plan::Dice;
 use crate::support::{Process, Receiver, Reply, eventually, process::subscription};
 
 const ROUNDS: usize = 3;
@@ -70,15 +72,25 @@ impl Filler {
 }
 
 async fn publish(server: &Process) -> Result<PublishEventResponse, Status> {
+    publish_of(server, "{\"n\":1}".to_owned()).await
+}
+
+async fn publish_of(server: &Process, json: String) -> Result<PublishEventResponse, Status> {
     let request = PublishEventRequest {
         event: Some(Event {
             r#type: "disk.used".to_owned(),
-            payload: Some(event::Payload::Data("{\"n\":1}".into())),
+            payload: Some(event::Payload::Data(json.into())),
             ..Default::default()
         }),
     };
     let reply = server.events().publish_event(request).await;
     reply.map(tonic::Response::into_inner)
+}
+
+/// Sixty thousand bytes that nothing makes smaller.
+fn large_payload(dice: &mut Dice) -> String {
+    let numbers = (0..3_750).map(|_| format!("{:016x}", dice.throw()));
+    format!("\"{}\"", numbers.collect::<String>())
 }
 
 async fn readiness(server: &Process) -> ServingStatus {
@@ -162,6 +174,57 @@ async fn a_full_disk_is_a_pause() {
     })
     .await;
     server.stop().await;
+}
+
+/// What the engine writes by itself, to merge what it holds, has to find room
+/// as well, or go on once there is some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fills_while_the_engine_tidies_up_is_a_pause() {
+    for engine in ["sled", "fjall"] {
+        let disk = SmallDisk::mount();
+        let receiver = Receiver::accepting().await;
+        let engine = [("POSTRIDER_STORAGE_ENGINE", engine)];
+        let server = Process::start_with(&disk.data(), &engine).await;
+        server.subscribe(subscription(receiver.url("/"), &[])).await;
+        let mut accepted = HashSet::new();
+        let mut dice = Dice::new(7, 0);
+        for _ in 0..ROUNDS {
+            let after = Duration::from_millis(dice.below(500));
+            let fill = async {
+                tokio::time::sleep(after).await;
+                disk.fill()
+            };
+            let (published, filler) = tokio::join!(publish_large(&server, &mut dice, 60), fill);
+            accepted.extend(published);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            filler.remove();
+            let published = eventually("writes to return", async || publish(&server).await.ok());
+            accepted.insert(published.await.event_id);
+        }
+        let mut published = publish_large(&server, &mut dice, 100).await;
+        while !published.is_empty() {
+            accepted.extend(published);
+            published = publish_large(&server, &mut dice, 100).await;
+        }
+        eventually("every accepted event", async || {
+            let requests = receiver.received();
+            let delivered = requests.iter().map(|request| request.header("webhook-id"));
+            let delivered: HashSet<_> = delivered.map(str::to_owned).collect();
+            accepted.is_subset(&delivered).then_some(())
+        })
+        .await;
+        server.stop().await;
+    }
+}
+
+/// Publishes so many large events, four at a time; the ids of those accepted.
+async fn publish_large(server: &Process, dice: &mut Dice, events: usize) -> Vec<String> {
+    let publishing = (0..events).map(|_| publish_of(server, large_payload(dice)));
+    stream::iter(publishing)
+        .buffer_unordered(4)
+        .filter_map(async |published| published.ok().map(|published| published.event_id))
+        .collect()
+        .await
 }
 
 /// Whether the endpoint refuses the first attempt of this event.

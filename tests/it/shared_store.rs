@@ -58,7 +58,7 @@ async fn migrate_says_what_is_missing_and_applies_it_once() {
     assert_eq!((code, out.as_str()), (Some(3), ""));
     let missing = format!(
         "postrider: {shown} lacks migrations: 0001_store, 0002_erasure, 0003_replay, 0004_order, \
-         0006_stats, 0007_api_keys; run `postrider migrate`\n"
+         0006_stats, 0007_api_keys, 0008_root_key; run `postrider migrate`\n"
     );
     assert!(error.ends_with(&missing), "{error}");
 
@@ -67,7 +67,7 @@ async fn migrate_says_what_is_missing_and_applies_it_once() {
     assert_eq!(
         out,
         "applied 0001_store\napplied 0002_erasure\napplied 0003_replay\napplied 0004_order\n\
-         applied 0006_stats\napplied 0007_api_keys\nthe schema is up to date\n"
+         applied 0006_stats\napplied 0007_api_keys\napplied 0008_root_key\nthe schema is up to date\n"
     );
     for arguments in [&[][..], &["--check"]] {
         let (code, out, _) = said(&url, arguments).await;

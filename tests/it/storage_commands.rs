@@ -298,6 +298,7 @@ async fn a_store_that_is_served_is_left_alone() {
             let why = "is in use by another process";
             assert!(refused.stderr.contains(why), "{}", refused.stderr);
         }
+        assert!(!folder.path().join("copy").exists());
         server.stop().await;
         // Without a URL, the configured one.
         let stats = storage(&["stats"])

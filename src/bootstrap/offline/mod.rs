@@ -1,6 +1,6 @@
-//! Works on stores that no server has open: copies one into another, checks
-//! one, counts what is in one, seals its secrets anew. Tells of progress by callbacks and prints
-//! nothing.
+//! Works on stores that no server has open: copies one into another, checks one,
+//! counts what is in one, seals its secrets anew. Tells of progress by callbacks
+//! and prints nothing.
 
 mod keys;
 mod url;
@@ -45,9 +45,13 @@ pub async fn copy_store(
         bail!("{from} is to be copied into itself; name another store to copy into");
     }
     let keys = keys::of(from, secrets)?;
-    let target = keys::of_copy(to, secrets, &keys)?;
     let source = open(from, &keys, Purpose::Read).await?;
-    let copied = copy_into(&*source, from, to, &target, report).await;
+    let copied = async {
+        // Nothing is made of the target before the source is open.
+        let target = keys::of_copy(to, secrets, &keys)?;
+        copy_into(&*source, from, to, &target, report).await
+    };
+    let copied = copied.await;
     source.close().await;
     copied
 }

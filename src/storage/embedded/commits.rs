@@ -57,15 +57,16 @@ impl Commits {
     }
 
     /// Counts a batch that is to be written, in the batch.
-    pub(super) fn begin(&self, batch: &mut Batch) {
-        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+    pub(super) fn begin(&self, batch: &mut Batch) -> u64 {
+        let count = self.count.load(Ordering::Relaxed) + 1;
         batch.put(key::commits(), count.to_be_bytes().to_vec());
+        count
     }
 
     /// Counts the batch beside the database, now that it is durable. A count that
     /// cannot be written is older than it could be, no more.
-    pub(super) fn finish(&self) {
-        let count = self.count.load(Ordering::Relaxed);
+    pub(super) fn finish(&self, count: u64) {
+        self.count.store(count, Ordering::Relaxed);
         if let Err(error) = self.file.write_all_at(&write(count), 0) {
             tracing::debug!(%error, "count of writes could not be noted");
         }

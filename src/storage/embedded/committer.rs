@@ -55,6 +55,7 @@ impl Committer {
     ) {
         let state = Arc::clone(&self.state);
         let mut group = Group::new(&state, self.last_position);
+        let free = state.free();
         let mut answers = Vec::new();
         let mut settled = Vec::new();
         let mut weight = 0;
@@ -67,7 +68,7 @@ impl Committer {
                     break;
                 }
             }
-            answers.push(stage(&state, &mut group, write, &mut settled));
+            answers.push(stage(&state, free, &mut group, write, &mut settled));
             if weight < self.group {
                 next = writes.try_recv().ok();
             }
@@ -103,11 +104,16 @@ impl Committer {
             self.prepared(state.claim(&*partition, batch.size()))?;
             batches.push((day, partition, batch));
         }
+        let mut nothing_written = true;
         for (day, partition, batch) in batches {
             let twice = self.rewritten(day).then(|| batch.clone());
             partition
                 .commit(batch)
-                .map_err(|error| self.fail(&from_kv(error)))?;
+                .map_err(|error| match from_kv(error) {
+                    Error::Full if nothing_written => Error::Full,
+                    error => self.fail(&error),
+                })?;
+            nothing_written = false;
             self.write_anew(twice);
         }
         if let Some((last, _)) = written.attempts.last() {
@@ -255,8 +261,7 @@ impl Committer {
     pub(super) fn commit_catalog(&self, batch: Batch) -> Result<()> {
         self.check_health()?;
         self.state.claim(&*self.catalog, batch.size())?;
-        let outcome = self.catalog.commit(batch);
-        outcome.map_err(|error| self.fail(&from_kv(error)))
+        self.prepared(self.catalog.commit(batch).map_err(from_kv))
     }
 
     pub(super) fn check_health(&self) -> Result<()> {
@@ -279,13 +284,14 @@ impl Committer {
 /// refused.
 fn stage(
     state: &State,
+    free: u64,
     group: &mut Group<'_>,
     write: Write,
     settled: &mut Vec<DeliveryId>,
 ) -> Answer {
     match write {
         Write::Accept(call, reply) => {
-            let admitted = state.admit(group.size() + call.size());
+            let admitted = state.admit_of(free, group.size() + call.size());
             later(reply, admitted.and_then(|()| group.accept(call)))
         }
         Write::Record(records, reply) => {

@@ -199,6 +199,16 @@ impl Days {
         self.space.free().map_err(from_kv)
     }
 
+    /// The most that a partition which is open needs of that for itself; `Full`
+    /// if one found too little.
+    pub(super) fn upkeep(&self) -> Result<u64> {
+        let slots = self.slots.read();
+        let slots = slots.iter().flat_map(BTreeMap::values);
+        let open = slots.filter_map(|slot| slot.held.try_lock()?.kept.clone());
+        open.map(|partition| partition.upkeep().map_err(from_kv))
+            .try_fold(0, |most, upkeep| upkeep.map(|upkeep| most.max(upkeep)))
+    }
+
     /// How many bytes of the disk a day takes.
     pub(super) fn size(&self, day: Day) -> Result<u64> {
         let generation = self.slot(day).map(|slot| slot.held.lock().generation);

@@ -1,17 +1,27 @@
 //! A partition kept by fjall: a database with one keyspace, so that dropping
 //! its directory gives back its journal, too. The only file that names the
 //! crate.
+//!
+//! fjall's worker ends when it finds no room for a table, and its database takes
+//! no writes any more. What was written is in the journal by then, and the worker
+//! removed nothing that its new tables were to replace: opened anew, the database
+//! is whole. So it is opened anew once there is room, but only if there was none
+//! when it ended: after a failed sync nobody knows what the disk has.
+
+mod manifest;
 
 use std::{
-    fs,
-    io::{self, Read},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
 };
 
 use fjall::{KeyspaceCreateOptions, PersistMode};
+use parking_lot::RecursiveRwLock;
 
 use super::{
-    folder::Database,
+    folder::{self, Database},
     kv::{Batch, Bounds, Error, Order, Partition, Result, Step},
 };
 
@@ -28,8 +38,25 @@ const WORKERS: usize = 1;
 const LEAST_MEMTABLE: u64 = 2 * 1024 * 1024;
 const MOST_MEMTABLE: u64 = 32 * 1024 * 1024;
 
+/// Most that is merged at once: the first two levels of fjall.
+const MOST_MERGED: u64 = 512 * 1024 * 1024;
+/// What opening a database takes beside its tables.
+const TO_OPEN: u64 = 2 * 1024 * 1024;
+
+/// How long readers of the old database are waited for before it is opened anew.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// A database with one keyspace.
 pub(super) struct FjallPartition {
+    dir: PathBuf,
+    cache_bytes: u64,
+    /// None between two openings, if the second failed.
+    opened: RecursiveRwLock<Option<Opened>>,
+    /// Whether its worker ended for want of room.
+    starved: AtomicBool,
+}
+
+struct Opened {
     db: fjall::Database,
     rows: fjall::Keyspace,
 }
@@ -38,7 +65,19 @@ impl Database for FjallPartition {
     const GROUP: usize = 512;
 
     fn open(dir: &Path, cache_bytes: u64) -> Result<Option<Self>> {
-        check_manifests(dir)?;
+        let opened = Opened::open(dir, cache_bytes)?;
+        Ok(opened.map(|opened| Self {
+            dir: dir.to_owned(),
+            cache_bytes,
+            opened: RecursiveRwLock::new(Some(opened)),
+            starved: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Opened {
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Option<Self>> {
+        manifest::check(dir)?;
         let builder = fjall::Database::builder(dir)
             .cache_size(cache_bytes)
             .worker_threads(WORKERS);
@@ -51,12 +90,55 @@ impl Database for FjallPartition {
         let rows = db.keyspace(KEYSPACE, options).map_err(from_fjall)?;
         Ok(Some(Self { db, rows }))
     }
+
+    /// What is gathered becomes tables, and these are merged with others, which
+    /// are removed afterwards.
+    fn upkeep(&self) -> u64 {
+        self.db.write_buffer_size() + self.rows.disk_space().min(MOST_MERGED)
+    }
+}
+
+impl FjallPartition {
+    /// Calls with the database. Also from within a call.
+    fn with<T>(&self, call: impl FnOnce(&Opened) -> Result<T>) -> Result<T> {
+        self.opened.read().as_ref().map_or(Err(Error::Full), call)
+    }
+
+    /// Notes that the worker ended, if that was for want of room.
+    fn ended(&self, opened: &Opened) -> Error {
+        let needed = opened.upkeep() + TO_OPEN;
+        match folder::free(&self.dir) {
+            Ok(free) if free < needed => {
+                self.starved.store(true, Relaxed);
+                tracing::warn!(free, needed, "fjall found no room to merge tables");
+                Error::Full
+            }
+            _ => from_fjall(fjall::Error::Poisoned),
+        }
+    }
+
+    /// Opens the database anew if there is room by now.
+    fn recover(&self) -> Result<()> {
+        let opened = self.opened.try_write_for(PATIENCE);
+        let mut opened = opened.ok_or(Error::Full)?;
+        let needed = opened.as_ref().map_or(0, Opened::upkeep) + TO_OPEN;
+        if folder::free(&self.dir)? < needed {
+            return Err(Error::Full);
+        }
+        drop(opened.take());
+        *opened = Opened::open(&self.dir, self.cache_bytes)?;
+        self.starved.store(opened.is_none(), Relaxed);
+        tracing::info!(dir = %self.dir.display(), "fjall goes on");
+        Ok(())
+    }
 }
 
 impl Partition for FjallPartition {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = self.rows.get(key).map_err(from_fjall)?;
-        Ok(value.map(|value| value.to_vec()))
+        self.with(|Opened { rows, .. }| {
+            let value = rows.get(key).map_err(from_fjall)?;
+            Ok(value.map(|value| value.to_vec()))
+        })
     }
 
     fn scan(
@@ -65,74 +147,54 @@ impl Partition for FjallPartition {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Step,
     ) -> Result<()> {
-        let mut entries = self.rows.range(bounds);
-        loop {
-            let entry = match order {
-                Order::Forwards => entries.next(),
-                Order::Backwards => entries.next_back(),
-            };
-            let Some(entry) = entry else {
-                return Ok(());
-            };
-            let (key, value) = entry.into_inner().map_err(from_fjall)?;
-            if visit(&key, &value).is_break() {
-                return Ok(());
+        self.with(|Opened { rows, .. }| {
+            let mut entries = rows.range(bounds);
+            loop {
+                let entry = match order {
+                    Order::Forwards => entries.next(),
+                    Order::Backwards => entries.next_back(),
+                };
+                let Some(entry) = entry else {
+                    return Ok(());
+                };
+                let (key, value) = entry.into_inner().map_err(from_fjall)?;
+                if visit(&key, &value).is_break() {
+                    return Ok(());
+                }
             }
+        })
+    }
+
+    /// Whether the worker still runs is asked with a sync of nothing.
+    fn upkeep(&self) -> Result<u64> {
+        if self.starved.load(Relaxed) {
+            self.recover()?;
         }
+        self.with(|opened| match opened.db.persist(PersistMode::Buffer) {
+            Err(fjall::Error::Poisoned) => Err(self.ended(opened)),
+            _ => Ok(opened.upkeep()),
+        })
     }
 
     /// `SyncData` is an fdatasync of the journal, which is all that is needed
     /// to read it back: its name is durable since it was made.
     fn commit(&self, batch: Batch) -> Result<()> {
-        let mut writes = self.db.batch().durability(Some(PersistMode::SyncData));
-        for (key, value) in batch.into_writes() {
-            match value {
-                Some(value) => writes.insert(&self.rows, key, value),
-                None => writes.remove(&self.rows, key),
+        self.with(|opened| {
+            let Opened { db, rows } = opened;
+            let mut writes = db.batch().durability(Some(PersistMode::SyncData));
+            for (key, value) in batch.into_writes() {
+                match value {
+                    Some(value) => writes.insert(rows, key, value),
+                    None => writes.remove(rows, key),
+                }
             }
-        }
-        writes.commit().map_err(from_fjall)
+            writes.commit().map_err(|error| match error {
+                // Told before anything is written.
+                fjall::Error::Poisoned => self.ended(opened),
+                error => from_fjall(error),
+            })
+        })
     }
-}
-
-/// Refuses a manifest that fjall would panic over.
-///
-/// It does so while it holds a lock, and once more over that lock when it lets
-/// go of what it had opened. Nothing catches a second panic: the process would
-/// end, and end again at each start. These are the parts of a manifest that no
-/// checksum of fjall covers and whose values it asserts.
-fn check_manifests(dir: &Path) -> Result<()> {
-    const ASSERTED: [(&[u8], u8); 2] = [(b"level_count", 7), (b"filter_hash_type", 0)];
-    let keyspaces = match fs::read_dir(dir.join("keyspaces")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        keyspaces => keyspaces?,
-    };
-    for keyspace in keyspaces {
-        let keyspace = keyspace?.path();
-        // Whatever cannot be read fjall refuses without a panic.
-        let Some(current) = fs::read(keyspace.join("current"))
-            .ok()
-            .and_then(|current| current.first_chunk().copied().map(u64::from_le_bytes))
-        else {
-            continue;
-        };
-        let path = keyspace.join(format!("v{current}"));
-        let Ok(manifest) = sfa::Reader::new(&path) else {
-            continue;
-        };
-        for (name, asserted) in ASSERTED {
-            let mut found = Vec::new();
-            if let Some(section) = manifest.toc().section(name) {
-                section.buf_reader(&path)?.read_to_end(&mut found)?;
-            }
-            if found != [asserted] {
-                let name = name.escape_ascii();
-                let path = path.display();
-                return Err(Error::Corrupt(format!("{path} has a {name} of {found:?}")));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn from_fjall(error: fjall::Error) -> Error {
@@ -142,7 +204,7 @@ fn from_fjall(error: fjall::Error) -> Error {
         Fjall::InvalidVersion(_) | Fjall::Storage(LsmError::InvalidVersion(_)) => {
             Error::Unsupported(error.to_string())
         }
-        // An earlier write failed, perhaps one in the background.
+        // An earlier write failed, or one in the background.
         Fjall::Poisoned => Error::Io(io::Error::other("an earlier write of the database failed")),
         error => Error::Corrupt(error.to_string()),
     }

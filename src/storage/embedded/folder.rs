@@ -118,8 +118,7 @@ impl<D: Database> Space for Folder<D> {
     }
 
     fn free(&self) -> Result<u64> {
-        let found = statvfs(&self.dir).map_err(io::Error::from)?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        Ok(free(&self.dir)?)
     }
 
     fn group(&self) -> usize {
@@ -131,7 +130,8 @@ impl<D: Database> Space for Folder<D> {
 /// Errors name the directory. Counts what is committed, so that it is missed.
 struct Guarded<D> {
     dir: PathBuf,
-    database: D,
+    /// None while it is dropped.
+    database: Option<D>,
     commits: Commits,
 }
 
@@ -142,7 +142,7 @@ impl<D: Database> Guarded<D> {
                 let commits = guard(dir, || Commits::open(dir, &database))?;
                 return Ok(Self {
                     dir: dir.to_owned(),
-                    database,
+                    database: Some(database),
                     commits,
                 });
             }
@@ -152,11 +152,30 @@ impl<D: Database> Guarded<D> {
         }
         Err(Error::Io(io::ErrorKind::ResourceBusy.into()))
     }
+
+    fn call<T>(&self, call: impl FnOnce(&D) -> Result<T>) -> Result<T> {
+        let database = self.database.as_ref().expect("it is not dropped");
+        guard(&self.dir, || call(database))
+    }
+}
+
+/// sled panics if its last sync fails.
+impl<D> Drop for Guarded<D> {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        let dropped = guard(&self.dir, || {
+            drop(database);
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            tracing::error!(dir = %self.dir.display(), %error, "database was not closed well");
+        }
+    }
 }
 
 impl<D: Database> Partition for Guarded<D> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        guard(&self.dir, || self.database.get(key))
+        self.call(|database| database.get(key))
     }
 
     fn scan(
@@ -165,17 +184,21 @@ impl<D: Database> Partition for Guarded<D> {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Step,
     ) -> Result<()> {
-        guard(&self.dir, || self.database.scan(bounds, order, visit))
+        self.call(|database| database.scan(bounds, order, visit))
     }
 
     fn claim(&self, bytes: u64) -> Result<bool> {
-        guard(&self.dir, || self.database.claim(bytes))
+        self.call(|database| database.claim(bytes))
+    }
+
+    fn upkeep(&self) -> Result<u64> {
+        self.call(Partition::upkeep)
     }
 
     fn commit(&self, mut batch: Batch) -> Result<()> {
-        self.commits.begin(&mut batch);
-        guard(&self.dir, || self.database.commit(batch))?;
-        self.commits.finish();
+        let count = self.commits.begin(&mut batch);
+        self.call(|database| database.commit(batch))?;
+        self.commits.finish(count);
         Ok(())
     }
 }
@@ -187,6 +210,12 @@ fn guard<T>(dir: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
         Error::Corrupt(why) => Error::Corrupt(format!("{}: {why}", dir.display())),
         error => error,
     })
+}
+
+/// What is free on the disk that has this directory.
+pub(super) fn free(dir: &Path) -> io::Result<u64> {
+    let found = statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 fn is_full(error: &io::Error) -> bool {

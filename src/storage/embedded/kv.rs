@@ -121,8 +121,16 @@ pub(super) trait Partition: Send + Sync + 'static {
         Ok(false)
     }
 
+    /// How many bytes its own tidying may take of the disk before it gives some
+    /// back; `Full` if that found too little and stopped. It goes on, and writes
+    /// are taken again, once this is asked while there is room.
+    fn upkeep(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Writes the batch as a whole; once this has returned it survives a power
-    /// cut. After an error nobody knows what was written.
+    /// cut. After an error nobody knows what was written, but after `Full`:
+    /// nothing was.
     fn commit(&self, batch: Batch) -> Result<()>;
 }
 

@@ -248,7 +248,7 @@ impl Rewrite {
         partition
             .scan(bounds, Order::Forwards, visit)
             .map_err(from_kv)?;
-        state.spare(size)?;
+        state.spare(size + self.copy.upkeep().map_err(from_kv)?)?;
         self.copy.commit(piece).map_err(from_kv)?;
         Ok(size >= PIECE)
     }

@@ -1,6 +1,7 @@
 //! Room on the disk. No engine recovers from a write that found none, so it is
 //! looked for before: new work is refused while there is still room for the
-//! results of what was accepted, and those find some set apart.
+//! results of what was accepted, and those find some set apart. What a store
+//! needs to tidy up after itself is never given to either.
 //!
 //! A reserve file keeps room that other processes cannot take. It is given up
 //! when nothing else is left, at opening too, and made anew later.
@@ -15,8 +16,13 @@ use std::{
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use super::{day::Days, kv::Partition, state::State, threads::Threads};
-use crate::storage::{Error, Health, Result};
+use super::{
+    day::{Days, from_kv},
+    kv::Partition,
+    state::State,
+    threads::Threads,
+};
+use crate::storage::{Error, Health, Result, error::describe};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -75,7 +81,12 @@ impl State {
     /// Refuses new work of about so many bytes unless there is room for it and
     /// for what comes of it.
     pub(super) fn admit(&self, bytes: u64) -> Result<()> {
-        if self.free() >= FOR_RESULTS + bytes * AMPLIFICATION {
+        self.admit_of(self.free(), bytes)
+    }
+
+    /// The same, where so much was free a moment ago.
+    pub(super) fn admit_of(&self, free: u64, bytes: u64) -> Result<()> {
+        if free >= FOR_RESULTS + bytes * AMPLIFICATION {
             return Ok(());
         }
         self.turn(&Health::Full);
@@ -109,16 +120,31 @@ impl State {
     }
 
     fn has_room(&self, partition: &dyn Partition, bytes: u64) -> Result<bool> {
-        match partition.claim(bytes).map_err(super::day::from_kv) {
+        match partition.claim(bytes).map_err(from_kv) {
             Err(Error::Full) => Ok(false),
             Ok(false) => Ok(self.free() >= LEAST + bytes * AMPLIFICATION),
             claimed => claimed,
         }
     }
 
-    /// What is free. A disk that cannot tell is no reason to refuse.
-    fn free(&self) -> u64 {
-        self.days.free().unwrap_or(u64::MAX)
+    /// What is free beside what the partitions need for themselves. A disk that
+    /// cannot tell is no reason to refuse.
+    pub(super) fn free(&self) -> u64 {
+        let free = self.days.free().unwrap_or(u64::MAX);
+        match self.upkeep() {
+            Ok(upkeep) => free.saturating_sub(upkeep),
+            Err(Error::Full) => 0,
+            Err(error) => {
+                tracing::error!(error = describe(&error), "a partition does not go on");
+                0
+            }
+        }
+    }
+
+    fn upkeep(&self) -> Result<u64> {
+        let catalog = self.catalog.lock().clone();
+        let catalog = catalog.map_or(Ok(0), |catalog| catalog.upkeep());
+        Ok(catalog.map_err(from_kv)?.max(self.days.upkeep()?))
     }
 
     /// Notes whether the disk is full; a store that failed stays so.

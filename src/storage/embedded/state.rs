@@ -94,16 +94,16 @@ impl State {
 
     /// The event of a row, as much of it as is wanted.
     pub(super) fn event_of(&self, row: EventRow, view: View) -> Result<Event> {
-        let mut event = row.event;
-        match view {
-            View::Basic => event.payload.data = Bytes::new(),
-            View::Full if row.apart => match self.body(event.id)? {
-                Some(body) => event.payload.data = body,
-                None => return self.erased_meanwhile(&event),
-            },
-            View::Full => {}
+        if view == View::Basic {
+            return Ok(row.basic());
         }
-        Ok(event)
+        let id = row.event.id;
+        let body = if row.apart { self.body(id)? } else { None };
+        if row.apart && body.is_none() {
+            return self.erased_meanwhile(&row.event);
+        }
+        row.whole(body)
+            .map_err(|_| piece::malformed(&key::body(id)))
     }
 
     fn body(&self, id: EventId) -> Result<Option<Bytes>> {

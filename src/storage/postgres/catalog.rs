@@ -11,16 +11,13 @@ use super::{
     change::CatalogChange,
     error::{from_pg, unreadable},
     row::{from_subscription, to_subscription_id, to_tenant},
-    state::State,
     store::Store,
 };
 use crate::{
-    domain::{Keyring, SealId, Subscription, SubscriptionId, TenantId, Timestamp, Version},
+    domain::{Keyring, Subscription, SubscriptionId, TenantId, Timestamp, Version},
     storage::{
         Catalog, Created, Cursor, Error, Page, PageRequest, Resource, Result, SubscriptionChange,
-        TenantSubscriptions, TenantVersion,
-        row::{SEALED_LAYOUT, Unreadable, read_subscription},
-        walk,
+        TenantSubscriptions, TenantVersion, row::read_subscription, walk,
     },
 };
 
@@ -156,31 +153,6 @@ impl Catalog for Store {
 
     fn subscription_changes(&self) -> broadcast::Receiver<SubscriptionChange> {
         self.state.changes.subscribe()
-    }
-}
-
-impl State {
-    /// Fails if secrets were sealed under a key that this process does not have.
-    pub(super) async fn expect_keys(&self) -> Result<()> {
-        let client = self.own_connection().await?;
-        let sealed = i32::from(SEALED_LAYOUT);
-        let rows = client
-            .query(
-                "SELECT DISTINCT substring(content FROM 2 FOR 8) AS key FROM subscription
-             WHERE content IS NOT NULL AND get_byte(content, 0) >= $1",
-                &[&sealed],
-            )
-            .await;
-        for row in rows.map_err(from_pg)? {
-            let key = row.get::<_, &[u8]>("key").try_into();
-            let key = SealId::from_bytes(
-                key.map_err(|_| unreadable("subscription")(Unreadable::Malformed))?,
-            );
-            if !self.keyring.knows(key) {
-                return Err(Error::Sealed(key));
-            }
-        }
-        Ok(())
     }
 }
 

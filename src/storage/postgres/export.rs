@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use super::{
     days,
     error::{from_pg, malformed, unreadable},
     replay::replay,
-    row::{self, DELIVERY, to_event_id, to_subscription_id, to_tenant, to_time},
+    row::{self, DELIVERY, to_event_id, to_subscription_id, to_tenant, to_time, whole},
     scan::{Bounds, Piece, Scan},
     state::State,
     tail::{self, to_position},
@@ -275,15 +274,10 @@ fn event(row: &Row) -> Result<Stored> {
     let tenant = to_tenant(row.get("tenant"))?;
     let id = to_event_id(row.get("id"));
     let read = EventRow::read(tenant, id, row.get("content")).map_err(malformed("event"))?;
-    let mut event = read.event;
-    if read.apart {
-        let body = row.get::<_, Option<&[u8]>>("body");
-        let body = body.ok_or_else(|| Error::Corrupt("payload of an event".to_owned()))?;
-        event.payload.data = Bytes::copy_from_slice(body);
-    }
+    let subscriptions = read.subscriptions.clone();
     Ok(Stored::Event {
-        event: Arc::new(event),
-        subscriptions: read.subscriptions,
+        event: Arc::new(whole(read, row.get("body"))?),
+        subscriptions,
     })
 }
 

@@ -3,14 +3,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
     connect::Connection,
     error::from_pg,
-    row::{from_delivery, from_event},
+    row::{from_delivery, from_event, whole},
     state::State,
     tail::attempt,
     walk::{Passed, Walk},
@@ -58,7 +57,10 @@ impl State {
             }
         };
         let items = match view {
-            View::Basic => passed.into_iter().map(basic).collect(),
+            View::Basic => passed
+                .into_iter()
+                .map(|passed| passed.row.basic())
+                .collect(),
             View::Full => full(&client, tenant, passed).await?,
         };
         Ok(continued(items, next))
@@ -204,12 +206,6 @@ impl<'a> Attempts<'a> {
     }
 }
 
-fn basic(passed: Passed) -> Event {
-    let mut event = passed.row.event;
-    event.payload.data = Bytes::new();
-    event
-}
-
 /// The events with their payloads. One whose payload is gone was removed or
 /// erased just now, and is left out.
 async fn full(client: &Connection, tenant: &TenantId, passed: Vec<Passed>) -> Result<Vec<Event>> {
@@ -218,14 +214,11 @@ async fn full(client: &Connection, tenant: &TenantId, passed: Vec<Passed>) -> Re
         .map(|passed| from_event(passed.row.event.id))
         .collect();
     let mut bodies = bodies(client, tenant, &apart).await?;
-    let events = passed.into_iter().filter_map(|passed| {
-        let mut event = passed.row.event;
-        if passed.row.apart {
-            event.payload.data = bodies.remove(&from_event(event.id))?.into();
-        }
-        Some(event)
+    let events = passed.into_iter().filter_map(|Passed { row, .. }| {
+        let body = bodies.remove(&from_event(row.event.id));
+        (!row.apart || body.is_some()).then(|| whole(row, body))
     });
-    Ok(events.collect())
+    events.collect()
 }
 
 /// The payloads of events, which are given newest first.

@@ -15,8 +15,8 @@ use super::{
     state::State,
 };
 use crate::{
-    domain::{DeliveryId, Event},
-    storage::{Error, Result, Work, day::Day, row::EventRow},
+    domain::DeliveryId,
+    storage::{Result, Work, day::Day, row::EventRow},
 };
 
 /// Readers, each with a group of its own.
@@ -100,12 +100,7 @@ fn work(row: &tokio_postgres::Row) -> Result<Work> {
     let (tenant, delivery) = row::delivery(row)?;
     let id = delivery.id.event_id();
     let content = row.get::<_, &[u8]>("content");
-    let mut read = EventRow::read(tenant, id, content).map_err(malformed("event"))?;
-    if read.apart {
-        let body = row.get::<_, Option<&[u8]>>("body");
-        let body = body.ok_or_else(|| Error::Corrupt("payload of an event".to_owned()))?;
-        read.event.payload.data = bytes::Bytes::copy_from_slice(body);
-    }
-    let event: Arc<Event> = Arc::new(read.event);
+    let read = EventRow::read(tenant, id, content).map_err(malformed("event"))?;
+    let event = Arc::new(row::whole(read, row.get("body"))?);
     Ok(Work { delivery, event })
 }

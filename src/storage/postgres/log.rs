@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_postgres::{Row, types::ToSql};
 
@@ -12,7 +11,7 @@ use super::{
     connect::Connection,
     days,
     error::{from_pg, is_no_table, malformed},
-    row::{self, DELIVERY, from_delivery, from_event, shown},
+    row::{self, DELIVERY, from_delivery, from_event, shown, whole},
     state::State,
     store::Store,
 };
@@ -149,17 +148,9 @@ impl State {
 /// The event of a row, as much of it as is wanted.
 fn event(tenant: &TenantId, id: EventId, row: &Row, view: View) -> Result<Event> {
     let read = EventRow::read(tenant.clone(), id, row.get("content"));
-    let EventRow {
-        mut event, apart, ..
-    } = read.map_err(malformed("event"))?;
+    let read = read.map_err(malformed("event"))?;
     match view {
-        View::Basic => event.payload.data = Bytes::new(),
-        View::Full if apart => {
-            let body = row.get::<_, Option<Vec<u8>>>("body");
-            let body = body.ok_or_else(|| Error::Corrupt("event row".to_owned()))?;
-            event.payload.data = body.into();
-        }
-        View::Full => {}
+        View::Basic => Ok(read.basic()),
+        View::Full => whole(read, row.get("body")),
     }
-    Ok(event)
 }

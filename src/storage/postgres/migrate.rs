@@ -48,6 +48,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0007_api_keys",
         sql: include_str!("migrations/0007_api_keys.sql"),
     },
+    Migration {
+        name: "0008_root_key",
+        sql: include_str!("migrations/0008_root_key.sql"),
+    },
 ];
 
 /// A step from one schema to the next. Its number is its place, counted from 1.
@@ -156,7 +160,7 @@ impl Server {
             .await
             .map_err(from_pg)?;
         let lost = "a power cut may lose events";
-        let altered = "what a disk changes may be delivered (initdb --data-checksums)";
+        let altered = "what a disk changes is noticed in events alone (initdb --data-checksums)";
         let settings = [
             ("fsync", lost),
             ("full_page_writes", lost),

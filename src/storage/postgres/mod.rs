@@ -38,6 +38,7 @@ mod replay;
 mod replay_step;
 mod retain;
 mod rewrap;
+mod root_key;
 mod row;
 mod scan;
 mod state;

@@ -168,6 +168,9 @@ pub async fn open_for(
             return Ok(Opened::InUse);
         };
         state.expect_keys().await?;
+        if purpose != Purpose::Read {
+            state.mark_key().await?;
+        }
         if purpose != Purpose::CopyInto
             && let Some(copying) = state.unfinished().await?
         {
@@ -260,6 +263,8 @@ async fn start(
 async fn serve(store: &Store, lease: Duration) -> Result<(), Error> {
     let state = &store.state;
     let keeper = lease::Keeper::begin(Arc::clone(state), lease).await?;
+    // One that came meanwhile did not see this one.
+    state.expect_mark().await?;
     store.keeper.spawn(keeper.keep());
     let watch = watching::Watch::begin(Arc::clone(state)).await?;
     store.tasks.spawn(watch.run());

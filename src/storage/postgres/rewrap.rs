@@ -8,7 +8,7 @@ use super::{
     OpenError, Url,
     connect::{Connection, Connections},
     error::{from_pg, unreadable},
-    migrate,
+    migrate, root_key,
     row::{to_subscription_id, to_tenant},
     scan::{Bounds, Scan},
 };
@@ -32,7 +32,9 @@ pub async fn rewrap(url: &Url, keyring: &Keyring) -> Result<u64, OpenError> {
     let work = async {
         let client = Connections::to(url, 1)?.get().await?;
         let subscriptions = subscriptions(&client, keyring).await?;
-        Ok(subscriptions + requests(&client, keyring).await?)
+        let requests = requests(&client, keyring).await?;
+        root_key::mark(&client, keyring).await?;
+        Ok(subscriptions + requests)
     };
     work.await.map_err(OpenError::database(url))
 }

@@ -1,18 +1,19 @@
 //! Between rows of the tables and what they stand for.
 
+use bytes::Bytes;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::malformed;
 use crate::{
     domain::{
-        Delivery, DeliveryId, DeliveryState, EventId, LastOutcome, SubscriptionId, TenantId,
+        Delivery, DeliveryId, DeliveryState, Event, EventId, LastOutcome, SubscriptionId, TenantId,
         Timestamp,
     },
     storage::{
         Error, Result,
         bytes::{Malformed, Read},
-        row::code,
+        row::{EventRow, code},
     },
 };
 
@@ -84,6 +85,12 @@ pub(super) fn shown(delivery: Delivery, is_live: bool, is_under_way: bool) -> De
         delivery.state
     };
     Delivery { state, ..delivery }
+}
+
+/// The event of a row with its payload, of which `body` is what stands apart.
+pub(super) fn whole(row: EventRow, body: Option<Vec<u8>>) -> Result<Event> {
+    let whole = row.whole(body.map(Bytes::from));
+    whole.map_err(malformed("payload of an event"))
 }
 
 /// Times that do not fit are at the end of time.

@@ -1,5 +1,7 @@
 //! An event and the subscriptions it went to. A payload of more than a few
-//! hundred bytes stands in a row of its own, so that lists do not read it.
+//! hundred bytes stands in a row of its own, so that lists do not read it. A
+//! checksum covers the row, and another one a payload that stands apart: not
+//! every store finds out by itself that a disk changed a byte.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +9,21 @@ use bytes::Bytes;
 
 use crate::{
     domain::{Attributes, ContentType, Event, EventId, Payload, SubscriptionId, TenantId},
-    storage::bytes::{Malformed, Read, Reader, Writer},
+    storage::bytes::{Malformed, Read, Reader, Writer, checked, checksum},
 };
 
-const VERSION: u8 = 1;
+/// Without checksums.
+const FIRST: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Longest payload that stands in the event's own row.
 pub(in crate::storage) const INLINE: usize = 1_024;
 
-const APART: u8 = 0;
+/// Apart, in a row of the first version.
+const UNCHECKED: u8 = 0;
 const WITHIN: u8 = 1;
 const ERASED: u8 = 2;
+const APART: u8 = 3;
 
 /// An event as it is stored under its tenant and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +32,40 @@ pub(in crate::storage) struct EventRow {
     pub(in crate::storage) event: Event,
     /// Whether the payload's bytes stand in a row of their own.
     pub(in crate::storage) apart: bool,
+    /// Their checksum, if they do and have one.
+    checksum: Option<[u8; 4]>,
     /// Where it went, in the order of the deliveries' ordinals.
     pub(in crate::storage) subscriptions: Vec<SubscriptionId>,
 }
 
 impl EventRow {
     pub(in crate::storage) fn write(event: &Event, subscriptions: &[SubscriptionId]) -> Vec<u8> {
-        let apart = event.payload.data.len() > INLINE;
-        Self::write_parts(event, subscriptions, apart)
+        let data = &event.payload.data;
+        let apart = data.len() > INLINE;
+        Self::write_parts(event, subscriptions, apart, apart.then(|| checksum(data)))
     }
 
     /// The row as it is written.
     pub(in crate::storage) fn to_bytes(&self) -> Vec<u8> {
-        Self::write_parts(&self.event, &self.subscriptions, self.apart)
+        Self::write_parts(&self.event, &self.subscriptions, self.apart, self.checksum)
+    }
+
+    /// The event without its payload.
+    pub(in crate::storage) fn basic(mut self) -> Event {
+        self.event.payload.data = Bytes::new();
+        self.event
+    }
+
+    /// The event with its payload, of which `body` is what stands apart.
+    pub(in crate::storage) fn whole(mut self, body: Option<Bytes>) -> Read<Event> {
+        if self.apart {
+            let body = body.ok_or(Malformed)?;
+            if self.checksum.is_some_and(|sum| sum != checksum(&body)) {
+                return Err(Malformed);
+            }
+            self.event.payload.data = body;
+        }
+        Ok(self.event)
     }
 
     /// Adds a delivery to a subscription and returns its ordinal; `None` if an
@@ -49,7 +76,12 @@ impl EventRow {
         Some(ordinal)
     }
 
-    fn write_parts(event: &Event, subscriptions: &[SubscriptionId], apart: bool) -> Vec<u8> {
+    fn write_parts(
+        event: &Event,
+        subscriptions: &[SubscriptionId],
+        apart: bool,
+        checksum: Option<[u8; 4]>,
+    ) -> Vec<u8> {
         let mut row = Writer::new(VERSION);
         row.time(event.create_time)
             .maybe_time_near(event.create_time, event.deliver_after)
@@ -71,16 +103,23 @@ impl EventRow {
         }
         if let Some(time) = event.erase_time {
             row.byte(ERASED).time(time);
-        } else if apart {
-            row.byte(APART);
-        } else {
+        } else if !apart {
             row.byte(WITHIN).raw(&event.payload.data);
+        } else if let Some(checksum) = checksum {
+            row.byte(APART).raw(&checksum);
+        } else {
+            row.byte(UNCHECKED);
         }
-        row.finish()
+        row.finish_with_checksum()
     }
 
     pub(in crate::storage) fn read(tenant: TenantId, id: EventId, row: &[u8]) -> Read<Self> {
-        let mut row = Reader::new(row, VERSION)?;
+        let row = if row.first() == Some(&FIRST) {
+            row
+        } else {
+            checked(row)?
+        };
+        let (_, mut row) = Reader::any_of(row, &[FIRST, VERSION])?;
         let create_time = row.time()?;
         let deliver_after = row.maybe_time_near(create_time)?;
         let event_type = row.parsed()?;
@@ -99,10 +138,11 @@ impl EventRow {
         for _ in 0..row.long()? {
             subscriptions.push(SubscriptionId::from_bytes(row.array()?));
         }
-        let (apart, erase_time) = match row.byte()? {
-            APART => (true, None),
-            WITHIN => (false, None),
-            ERASED => (false, Some(row.time()?)),
+        let (apart, checksum, erase_time) = match row.byte()? {
+            UNCHECKED => (true, None, None),
+            APART => (true, Some(row.array()?), None),
+            WITHIN => (false, None, None),
+            ERASED => (false, None, Some(row.time()?)),
             _ => return Err(Malformed),
         };
         let event = Event {
@@ -123,6 +163,7 @@ impl EventRow {
         Ok(Self {
             event,
             apart,
+            checksum,
             subscriptions,
         })
     }

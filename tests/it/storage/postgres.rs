@@ -2,12 +2,14 @@
 //! share a store.
 
 mod check;
+mod damage;
 mod late;
 mod log;
 mod migrations;
 mod offline;
 mod outage;
 mod owners;
+mod root_key;
 
 use crate::support::keyring;
 use std::{sync::Arc, time::Duration};

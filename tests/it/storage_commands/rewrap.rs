@@ -1,6 +1,6 @@
 //! Another key for the secrets of a store.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use hmac::{Hmac, KeyInit, Mac};
 use postrider::{domain::RootKey, proto::Subscription};
@@ -25,16 +25,20 @@ async fn serve(place: &Place, keys: &str) -> Result<Process, String> {
 
 /// What `postrider secrets rewrap` prints.
 async fn rewrap(place: &Place, keys: &str) -> String {
+    let output = run(&["secrets", "rewrap", &place.url], keys).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn run(arguments: &[&str], keys: &str) -> Output {
     let ran = Command::new(binary())
-        .args(["secrets", "rewrap", &place.url])
+        .args(arguments)
         .env("POSTRIDER_SECRETS_KEY", keys)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = within("the command to end", ran).await.unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    within("the command to end", ran).await.unwrap()
 }
 
 async fn the_key_can_be_changed(place: &Place) {
@@ -52,6 +56,15 @@ async fn the_key_can_be_changed(place: &Place) {
 
     let refused = serve(place, &new).await.err().expect("it is not served");
     assert!(refused.contains("secrets.key"), "{refused}");
+    let checked = run(&["storage", "check", &place.url], &new).await;
+    let found = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{found}");
+    assert_eq!(
+        found.matches("secrets are sealed under the key").count(),
+        1,
+        "{found}"
+    );
+    assert!(!found.contains("makes no sense"), "{found}");
     let said = rewrap(place, &both).await;
     assert!(said.starts_with("sealed 1 row of "), "{said}");
     let said = rewrap(place, &both).await;

@@ -13,7 +13,10 @@ use crate::{
             kv::{Order, Partition, Step},
             piece,
             retain::Gone,
-            row::{read_api_key, read_copying, read_replay, read_request, read_subscription},
+            row::{
+                Unreadable, read_api_key, read_copying, read_replay, read_request,
+                read_subscription,
+            },
             untimed::Untimed,
             witness::Witness,
         },
@@ -55,7 +58,7 @@ impl Notes {
         first: &[u8],
         report: &mut Report,
     ) -> Option<()> {
-        let keyring = &report.keyring;
+        let keyring = report.keyring.clone();
         let totals = &mut report.checked.totals;
         match key::tag_of(key)? {
             Tag::Subscription => {
@@ -63,15 +66,21 @@ impl Notes {
                 let (tenant, id) = key::named_of(key)?;
                 let id = SubscriptionId::from_bytes(id.try_into().ok()?);
                 let row = piece::join(catalog, key, first).ok()?;
-                let subscription = read_subscription(tenant, id, &row, keyring).ok()?;
-                totals.subscription_versions += subscription.version.0;
+                match read_subscription(tenant, id, &row, &keyring) {
+                    Ok(read) => totals.subscription_versions += read.version.0,
+                    Err(Unreadable::Sealed(key)) => report.sealed(key),
+                    Err(Unreadable::Malformed) => return None,
+                }
             }
             Tag::Request => {
                 totals.requests += 1;
                 let (tenant, name) = key::named_of(key)?;
                 std::str::from_utf8(name).ok()?;
                 let row = piece::join(catalog, key, first).ok()?;
-                read_request(tenant, &row, keyring).ok()?;
+                match read_request(tenant, &row, &keyring) {
+                    Err(Unreadable::Sealed(key)) => report.sealed(key),
+                    read => drop(read.ok()?),
+                }
             }
             Tag::Replay => {
                 let (tenant, id) = key::named_of(key)?;

@@ -5,6 +5,8 @@ mod queue;
 
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use super::{Report, catalog::Notes};
 use crate::{
     domain::{DeliveryId, EventId, SubscriptionId, TenantId},
@@ -187,11 +189,7 @@ impl<'a> DayAudit<'a> {
             self.find(format!("event {id} is of another day"));
         }
         if row.apart {
-            if self.has(&key::body(id)) {
-                self.named.bodies += 1;
-            } else {
-                self.find(format!("event {id} has lost its payload"));
-            }
+            self.body(row.clone());
         }
         if let Some(name) = &row.event.idempotency_key
             && !self.has(&key::idempotency(&row.event.tenant, name))
@@ -207,6 +205,21 @@ impl<'a> DayAudit<'a> {
             }
         }
         Some(())
+    }
+
+    /// Looks for what stands apart of an event. What cannot be read is found
+    /// where it stands.
+    fn body(&mut self, row: EventRow) {
+        let id = row.event.id;
+        if let Ok(body) = piece::get(self.partition, &key::body(id)) {
+            if body.is_none() {
+                return self.find(format!("event {id} has lost its payload"));
+            }
+            if row.whole(body.map(Bytes::from)).is_err() {
+                self.find(format!("event {id} has a changed payload"));
+            }
+        }
+        self.named.bodies += 1;
     }
 
     fn delivery(&mut self, key: &[u8], row: &[u8]) -> Option<()> {
@@ -321,7 +334,7 @@ impl<'a> DayAudit<'a> {
         let name = std::str::from_utf8(name).ok()?;
         let row = IdempotencyRow::read(row).ok()?;
         let id = row.first;
-        let mut found = match self.event_row(&tenant, id) {
+        let found = match self.event_row(&tenant, id) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 self.find(format!(
@@ -331,21 +344,24 @@ impl<'a> DayAudit<'a> {
             }
             Err(Unreadable) => return Some(()),
         };
-        if found.apart {
-            // A payload that is lost is found with its event.
-            let Ok(Some(body)) = piece::get(self.partition, &key::body(id)) else {
-                return Some(());
-            };
-            found.event.payload.data = body.into();
-        }
+        let deliveries = found.subscriptions.len();
+        let body = if found.apart {
+            piece::get(self.partition, &key::body(id)).ok().flatten()
+        } else {
+            None
+        };
+        // A payload that is lost or changed is found with its event.
+        let Ok(event) = found.whole(body.map(Bytes::from)) else {
+            return Some(());
+        };
         let of_event = IdempotencyRow {
             delivery_count: row.delivery_count,
-            ..IdempotencyRow::of(&found.event, 0)
+            ..IdempotencyRow::of(&event, 0)
         };
-        let same = found.event.idempotency_key.as_deref() == Some(name)
+        let same = event.idempotency_key.as_deref() == Some(name)
             && of_event == row
             // Replays add to those that it had.
-            && u32::try_from(found.subscriptions.len()).is_ok_and(|now| now >= row.delivery_count);
+            && u32::try_from(deliveries).is_ok_and(|now| now >= row.delivery_count);
         if !same {
             self.find(format!(
                 "an idempotency key names event {id}, which is another"

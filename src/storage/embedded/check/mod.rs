@@ -7,7 +7,7 @@ mod catalog;
 mod day;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,7 +23,7 @@ use super::{
     sled::SledPartition,
 };
 use crate::{
-    domain::Keyring,
+    domain::{Keyring, SealId},
     storage::{Checked, Error, Finding, Found},
 };
 
@@ -113,6 +113,7 @@ fn open_catalog(root: &dyn Space, cache_bytes: u64) -> Result<Arc<dyn Partition>
 /// Where findings go, with the place where they are made.
 pub(super) struct Report {
     keyring: Keyring,
+    sealed: HashSet<SealId>,
     place: PathBuf,
     checked: Checked,
     found: Found,
@@ -122,6 +123,7 @@ impl Report {
     pub(super) fn new(keyring: Keyring, found: Found) -> Self {
         Self {
             keyring,
+            sealed: HashSet::new(),
             place: PathBuf::new(),
             checked: Checked::default(),
             found,
@@ -156,6 +158,13 @@ impl Report {
     }
 
     /// A row whose bytes make no sense.
+    /// Secrets whose key is not at hand, which is told once.
+    fn sealed(&mut self, key: SealId) {
+        if self.sealed.insert(key) {
+            self.find(Error::Sealed(key).to_string());
+        }
+    }
+
     fn malformed(&mut self, key: &[u8]) {
         self.find(format!("row {} makes no sense", key.escape_ascii()));
     }

@@ -10,4 +10,5 @@ mod lists;
 mod opening;
 mod retention;
 mod rewrite;
+mod starved;
 mod support;

@@ -17,7 +17,7 @@ use crate::{
             row::{to_subscription_id, to_tenant},
             scan::Scan,
         },
-        row::{read_copying, read_request, read_subscription},
+        row::{Unreadable, read_copying, read_request, read_subscription},
     },
 };
 
@@ -91,9 +91,16 @@ async fn subscriptions(client: &Connection, report: &mut Report) -> Result<()> {
             let tenant = to_tenant(row.get("tenant")).ok();
             let read = tenant
                 .map(|tenant| read_subscription(tenant, id, row.get("content"), &report.keyring));
-            let Some(Ok(subscription)) = read else {
-                report.malformed(id);
-                continue;
+            let subscription = match read {
+                Some(Ok(subscription)) => subscription,
+                Some(Err(Unreadable::Sealed(key))) => {
+                    report.sealed(key);
+                    continue;
+                }
+                _ => {
+                    report.malformed(id);
+                    continue;
+                }
             };
             if subscription.version.0 != version {
                 report.find(format!("subscription {id} is of two versions"));
@@ -129,8 +136,10 @@ async fn requests(client: &Connection, report: &mut Report) -> Result<()> {
             let tenant = to_tenant(row.get("tenant")).ok();
             let read =
                 tenant.map(|tenant| read_request(tenant, row.get("content"), &report.keyring));
-            if !matches!(read, Some(Ok(_))) || std::str::from_utf8(name).is_err() {
-                report.malformed(name.escape_ascii());
+            match read {
+                Some(Ok(_)) if std::str::from_utf8(name).is_ok() => {}
+                Some(Err(Unreadable::Sealed(key))) => report.sealed(key),
+                _ => report.malformed(name.escape_ascii()),
             }
         }
     }

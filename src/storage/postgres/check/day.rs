@@ -1,6 +1,7 @@
 //! The events of a day and their idempotency keys: whether they read, and
 //! whether each event has what depends on it.
 
+use bytes::Bytes;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
@@ -79,10 +80,16 @@ impl<'a> Events<'a> {
             self.report.malformed(id);
             return;
         };
-        match (read.apart, row.get::<_, Option<&[u8]>>("body").is_some()) {
-            (true, false) => self.report.find(format!("event {id} has lost its payload")),
-            (false, true) => self.report.find(format!("event {id} has two payloads")),
-            _ => {}
+        let body = row.get::<_, Option<Vec<u8>>>("body").map(Bytes::from);
+        match (read.apart, body) {
+            (true, None) => self.report.find(format!("event {id} has lost its payload")),
+            (false, Some(_)) => self.report.find(format!("event {id} has two payloads")),
+            (_, body) => {
+                if read.clone().whole(body).is_err() {
+                    self.report
+                        .find(format!("event {id} has a changed payload"));
+                }
+            }
         }
         let erased = row.get::<_, Option<i64>>("erase_time").map(to_time);
         self.report.checked.totals.erased += u64::from(erased.is_some());
@@ -199,23 +206,22 @@ impl<'a> Keys<'a> {
         };
         // An event that does not read, or has lost its payload, is found where
         // it stands.
-        let Ok(mut found) = EventRow::read(tenant, id, content) else {
+        let Ok(found) = EventRow::read(tenant, id, content) else {
             return;
         };
-        if found.apart {
-            let Some(body) = row.get::<_, Option<Vec<u8>>>("body") else {
-                return;
-            };
-            found.event.payload.data = body.into();
-        }
+        let deliveries = found.subscriptions.len();
+        let body = row.get::<_, Option<Vec<u8>>>("body").map(Bytes::from);
+        let Ok(event) = found.whole(body) else {
+            return;
+        };
         let of_event = IdempotencyRow {
             delivery_count: key.delivery_count,
-            ..IdempotencyRow::of(&found.event, 0)
+            ..IdempotencyRow::of(&event, 0)
         };
-        let same = found.event.idempotency_key.as_deref().map(str::as_bytes) == Some(name)
+        let same = event.idempotency_key.as_deref().map(str::as_bytes) == Some(name)
             && of_event == key
             // Replays add to those that it had.
-            && u32::try_from(found.subscriptions.len()).is_ok_and(|now| now >= key.delivery_count);
+            && u32::try_from(deliveries).is_ok_and(|now| now >= key.delivery_count);
         if !same {
             let what = format!("an idempotency key names event {id}, which is another");
             self.report.find(what);

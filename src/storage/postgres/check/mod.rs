@@ -6,7 +6,7 @@ mod day;
 mod deliveries;
 mod queue;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     OpenError, Url,
@@ -18,7 +18,7 @@ use super::{
     scan::Bounds,
 };
 use crate::{
-    domain::Keyring,
+    domain::{Keyring, SealId},
     storage::{Checked, Error, Finding, Found, Result, day::Day, error::describe},
 };
 
@@ -112,6 +112,7 @@ async fn partitions(client: &Connection, report: &mut Report) -> Result<Vec<Day>
 /// Where findings go, with the table in which they are made.
 struct Report {
     keyring: Keyring,
+    sealed: HashSet<SealId>,
     place: String,
     checked: Checked,
     found: Found,
@@ -121,6 +122,7 @@ impl Report {
     fn new(keyring: Keyring, found: Found) -> Self {
         Self {
             keyring,
+            sealed: HashSet::new(),
             place: SCHEMA.to_owned(),
             checked: Checked::default(),
             found,
@@ -138,6 +140,13 @@ impl Report {
             place: self.place.clone(),
             what: what.into(),
         });
+    }
+
+    /// Secrets whose key is not at hand, which is told once.
+    fn sealed(&mut self, key: SealId) {
+        if self.sealed.insert(key) {
+            self.find(Error::Sealed(key).to_string());
+        }
     }
 
     /// A row whose bytes make no sense.

@@ -1,7 +1,7 @@
 //! Rows that something happened to are read or refused.
 
 use super::*;
-use crate::domain::damaged::damaged;
+use crate::{domain::damaged::damaged, storage::bytes::Malformed};
 
 /// A row of every kind, with whatever it may have.
 fn rows() -> Vec<Vec<u8>> {
@@ -33,6 +33,7 @@ fn rows() -> Vec<Vec<u8>> {
         write_subscription(&keyed, &keyring()),
         write_request(&keyed, &keyring()),
         unhex(FIRST_SUBSCRIPTION),
+        unhex(FIRST_EVENT),
     ]
 }
 
@@ -48,4 +49,23 @@ proptest! {
         let _ = read_replay(tenant(), ReplayId::new(TIME, 0), &row);
         let _ = (read_request(tenant(), &row, &keyring()), read_subscription(tenant(), sub(), &row, &keyring()));
     }
+}
+
+#[test]
+fn a_payload_that_stands_apart_is_checked() {
+    let long = Event {
+        payload: Payload {
+            data: vec![b'1'; INLINE + 1].into(),
+            content_type: ContentType::default(),
+        },
+        ..event()
+    };
+    let row = EventRow::write(&long, &[sub()]);
+    let read = EventRow::read(TenantId::default(), long.id, &row).unwrap();
+    assert_eq!(read.to_bytes(), row);
+    let mut changed = long.payload.data.to_vec();
+    changed[INLINE] = b'2';
+    assert_eq!(read.clone().whole(None), Err(Malformed));
+    assert_eq!(read.clone().whole(Some(changed.into())), Err(Malformed));
+    assert_eq!(read.whole(Some(long.payload.data.clone())), Ok(long));
 }

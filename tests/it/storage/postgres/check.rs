@@ -16,7 +16,7 @@ use super::{super::build::*, super::fixture::Fixture, InPostgres};
 use crate::support::cluster::connect;
 
 /// How many events there are, each to be damaged in another way.
-const EVENTS: u128 = 14;
+const EVENTS: u128 = 16;
 
 fn keyed(number: u128) -> Event {
     Event {
@@ -79,29 +79,23 @@ async fn a_sound_store_has_as_much_as_it_counts_and_no_findings() {
     assert_eq!((checked.days, checked.findings), (2, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_is_named_wherever_it_is() {
-    let store = InPostgres::new().await;
-    fill(&**store.engine()).await;
-    store.engine().close().await;
-    let client = connect(&store.text_url).await;
-    let damage = async |statement: String| {
-        let statement = format!("SET search_path = postrider; {statement}");
-        client.batch_execute(&statement).await.expect(&statement);
-    };
-    for number in 1..=EVENTS {
-        let first = delivery_hex(number, 0);
-        damage(format!(
-            "UPDATE attempt SET position = {number} WHERE delivery = {first}"
-        ))
-        .await;
-    }
-    for statement in [
+/// What damages one event after the other, and more.
+fn statements() -> Vec<String> {
+    vec![
         format!(
             "UPDATE event SET content = '\\x00' WHERE id = {}",
             event_hex(1)
         ),
         format!("UPDATE event SET body = NULL WHERE id = {}", event_hex(2)),
+        format!(
+            "UPDATE event SET body = set_byte(body, 999, 50) WHERE id = {}",
+            event_hex(15)
+        ),
+        format!(
+            "UPDATE event SET content = set_byte(content, 9, 1 # get_byte(content, 9))
+             WHERE id = {}",
+            event_hex(16)
+        ),
         format!("DELETE FROM idempotency WHERE event = {}", event_hex(3)),
         format!("DELETE FROM delivery WHERE id = {}", delivery_hex(4, 1)),
         format!("DELETE FROM event WHERE id = {}", event_hex(5)),
@@ -141,7 +135,27 @@ async fn damage_is_named_wherever_it_is() {
         "INSERT INTO api_key VALUES ('00000000-0000-0000-0000-000000000002', '', '\\x00')".to_owned(),
         "DELETE FROM stats WHERE ctid = (SELECT min(ctid) FROM stats)".to_owned(),
         "DROP TABLE attempt_2024_01_16".to_owned(),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_named_wherever_it_is() {
+    let store = InPostgres::new().await;
+    fill(&**store.engine()).await;
+    store.engine().close().await;
+    let client = connect(&store.text_url).await;
+    let damage = async |statement: String| {
+        let statement = format!("SET search_path = postrider; {statement}");
+        client.batch_execute(&statement).await.expect(&statement);
+    };
+    for number in 1..=EVENTS {
+        let first = delivery_hex(number, 0);
+        damage(format!(
+            "UPDATE attempt SET position = {number} WHERE delivery = {first}"
+        ))
+        .await;
+    }
+    for statement in statements() {
         damage(statement).await;
     }
     let (checked, findings) = checked(&store.url).await;
@@ -154,6 +168,8 @@ async fn damage_is_named_wherever_it_is() {
     postrider.attempt: has no partition of 2024-01-16, of which there are others
     postrider.event_2024_01_15: row evt_01hm690k80e008000000002000 makes no sense
     postrider.event_2024_01_15: event evt_01hm690k80e008000000004000 has lost its payload
+    postrider.event_2024_01_15: event evt_01hm690k80e00800000000y000 has a changed payload
+    postrider.event_2024_01_15: row evt_01hm690k80e008000000010000 makes no sense
     postrider.event_2024_01_15: the idempotency key of event evt_01hm690k80e008000000006000 is not known
     postrider.event_2024_01_15: delivery dlv_01hm690k80e008000000008001 is missing
     postrider.event_2024_01_15: delivery dlv_01hm690k80e00800000000t000 is missing

@@ -7,13 +7,14 @@ use tokio::task::JoinSet;
 use crate::support::{Cluster, cluster::connect};
 
 /// The names of all migrations.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "0001_store",
     "0002_erasure",
     "0003_replay",
     "0004_order",
     "0006_stats",
     "0007_api_keys",
+    "0008_root_key",
 ];
 
 /// A database without a schema, with its address as text.
@@ -61,7 +62,7 @@ async fn a_newer_or_altered_schema_is_refused_with_a_sentence() {
         refused,
         OpenError::Newer {
             found: 99,
-            known: 6,
+            known: 7,
             ..
         }
     ));

@@ -17,7 +17,7 @@ fn own() -> Holder {
 }
 
 /// A key whose bytes all differ.
-pub(super) fn key(number: u128, holder: Holder) -> ApiKey {
+pub(in super::super) fn key(number: u128, holder: Holder) -> ApiKey {
     let created = after(u64::try_from(number).unwrap());
     ApiKey {
         id: ApiKeyId::new(created, number),
