@@ -103,7 +103,7 @@ section! {
         /// that read half as many. More are refused with UNAVAILABLE (OVERLOADED)
         /// and may be tried again. Those that wait for an endpoint or a nameserver
         /// (`TestSubscription`, `CreateSubscription`, `UpdateSubscription`) have places
-        /// of their own, a sixteenth as many.
+        /// of their own, a sixteenth as many, half of them for each tenant.
         max_calls: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Streams that may be open at once, over all connections, half of them
         /// for each tenant.

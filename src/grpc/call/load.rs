@@ -43,10 +43,12 @@ pub(super) struct Load {
     reads: [Arc<Semaphore>; 2],
     readers: Arc<Semaphore>,
     waiting: [Arc<Semaphore>; 1],
+    /// Of those that wait, half for each tenant.
+    waiting_of: Arc<Shares>,
     streams: Arc<Semaphore>,
     open: Arc<Semaphore>,
-    /// Streams of tenants: half for each.
-    of_tenants: Arc<Shares>,
+    /// Of the streams, half for each tenant.
+    streams_of: Arc<Shares>,
     budget: Budget,
     unsent: Arc<AllUnsent>,
 }
@@ -55,15 +57,17 @@ impl Load {
     pub(super) fn new(limits: Limits) -> Self {
         let places = |number| Arc::new(Semaphore::new(number));
         let calls = places(limits.calls);
+        let waiting = limits.calls.div_ceil(PER_WAITING);
         let processors = available_parallelism().map_or(1, usize::from);
         Self {
             calls: [calls.clone()],
             reads: [places(limits.calls.div_ceil(2)), calls],
             readers: places(READERS * processors),
-            waiting: [places(limits.calls.div_ceil(PER_WAITING))],
+            waiting: [places(waiting)],
+            waiting_of: Shares::of(waiting.div_ceil(2)),
             streams: places(limits.streams),
             open: places(limits.streams.div_ceil(PER_WAITING)),
-            of_tenants: Shares::of(limits.streams.div_ceil(2)),
+            streams_of: Shares::of(limits.streams.div_ceil(2)),
             budget: Budget {
                 free: Arc::new(Semaphore::new(limits.request_bytes as usize)),
                 total: limits.request_bytes,
@@ -95,13 +99,20 @@ impl Load {
     }
 
     /// Takes a place among the calls.
-    pub(super) fn take_call(&self, kind: Kind, held: &Held) -> bool {
+    pub(super) fn take_call(&self, kind: Kind, whose: &Whose, held: &Held) -> bool {
+        if kind == Kind::Waiting && self.waiting_of.is_full(whose) {
+            return false;
+        }
         let places = self.places(kind).iter();
         let taken = places.map(|places| places.clone().try_acquire_owned());
         let Ok(taken) = taken.collect::<Result<_, _>>() else {
             return false;
         };
-        held.0.lock().places = taken;
+        let mut held = held.0.lock();
+        held.places = taken;
+        if kind == Kind::Waiting {
+            held.share = Some(self.waiting_of.take(whose, 1));
+        }
         true
     }
 
@@ -135,8 +146,8 @@ impl Load {
 
     /// Takes a tenant's share of the streams.
     pub(super) fn take_share(&self, whose: &Whose) -> Option<Share> {
-        let is_full = self.of_tenants.is_full(whose);
-        (!is_full).then(|| self.of_tenants.take(whose, 1))
+        let is_full = self.streams_of.is_full(whose);
+        (!is_full).then(|| self.streams_of.take(whose, 1))
     }
 
     /// The budget, for whoever takes of it itself.
@@ -164,6 +175,7 @@ impl Held {
 #[derive(Debug, Default)]
 struct Permits {
     places: Vec<OwnedSemaphorePermit>,
+    share: Option<Share>,
     reader: Option<OwnedSemaphorePermit>,
     bytes: Option<OwnedSemaphorePermit>,
 }
@@ -205,11 +217,15 @@ mod tests {
         let load = Load::new(LIMITS);
         let (first, second) = (Held::default(), Held::default());
         assert!(load.take_bytes(60, &first) && load.take_bytes(30, &first));
-        assert!(load.take_call(Kind::Write, &first));
-        assert!(!load.admits(Kind::Write) && !load.take_call(Kind::Write, &second));
+        assert!(load.take_call(Kind::Write, &Whose::default(), &first));
+        assert!(
+            !load.admits(Kind::Write) && !load.take_call(Kind::Write, &Whose::default(), &second)
+        );
         assert!(!load.take_bytes(11, &second));
         drop(first);
-        assert!(load.admits(Kind::Write) && load.take_call(Kind::Write, &second));
+        assert!(
+            load.admits(Kind::Write) && load.take_call(Kind::Write, &Whose::default(), &second)
+        );
         assert!(load.take_bytes(1_000, &second), "alone, it is taken");
     }
 
@@ -217,12 +233,36 @@ mod tests {
     fn reads_leave_half_of_the_places() {
         let load = Load::new(Limits { calls: 3, ..LIMITS });
         let held = [(); 4].map(|()| Held::default());
-        assert!(load.take_call(Kind::Read, &held[0]));
-        assert!(load.take_call(Kind::Read, &held[1]));
-        assert!(!load.admits(Kind::Read) && !load.take_call(Kind::Read, &held[2]));
-        assert!(load.admits(Kind::Write) && load.take_call(Kind::Write, &held[2]));
+        assert!(load.take_call(Kind::Read, &Whose::default(), &held[0]));
+        assert!(load.take_call(Kind::Read, &Whose::default(), &held[1]));
+        assert!(
+            !load.admits(Kind::Read) && !load.take_call(Kind::Read, &Whose::default(), &held[2])
+        );
+        assert!(
+            load.admits(Kind::Write) && load.take_call(Kind::Write, &Whose::default(), &held[2])
+        );
         held[0].release();
-        assert!(load.admits(Kind::Read) && load.take_call(Kind::Read, &held[3]));
+        assert!(load.admits(Kind::Read) && load.take_call(Kind::Read, &Whose::default(), &held[3]));
+    }
+
+    #[test]
+    fn a_tenant_leaves_others_half_of_the_places_of_calls_that_wait() {
+        let load = Load::new(Limits {
+            calls: 4 * PER_WAITING,
+            ..LIMITS
+        });
+        let [one, other] = ["one", "other"].map(|name| {
+            let whose = Whose::default();
+            whose.is(&name.parse().unwrap());
+            whose
+        });
+        let held = [(); 4].map(|()| Held::default());
+        assert!(load.take_call(Kind::Waiting, &one, &held[0]));
+        assert!(load.take_call(Kind::Waiting, &one, &held[1]));
+        assert!(!load.take_call(Kind::Waiting, &one, &held[2]));
+        assert!(load.take_call(Kind::Waiting, &other, &held[2]));
+        held[0].release();
+        assert!(load.take_call(Kind::Waiting, &one, &held[3]));
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ impl Admission {
             State::Refused
         } else if !is_complete {
             State::Coming
-        } else if !self.load.take_call(self.kind, &self.held) {
+        } else if !self.load.take_call(self.kind, &self.whose, &self.held) {
             State::Refused
         } else if self.kind == Kind::Read {
             State::Waiting

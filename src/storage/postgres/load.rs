@@ -63,7 +63,9 @@ fn answer(loadings: Vec<Loading>, found: Result<HashMap<DeliveryId, Result<Work>
     }
 }
 
-/// The deliveries of a day that are due, each with its event.
+/// The deliveries of a day that are due, each with its event. Joined as a table
+/// among others, the event of a day that is young would be looked for among all
+/// of its tenant's.
 async fn read_day(
     state: &State,
     day: Day,
@@ -76,7 +78,9 @@ async fn read_day(
             "SELECT {DELIVERY}, e.content, e.body
              FROM unnest($1::uuid[], $2::uuid[]) AS k (delivery, event)
              JOIN {delivery} d ON d.id = k.delivery AND d.due IS NOT NULL
-             JOIN {event} e ON e.tenant = d.tenant AND e.id = k.event"
+             CROSS JOIN LATERAL (
+                 SELECT content, body FROM {event} WHERE tenant = d.tenant AND id = k.event LIMIT 1
+             ) AS e"
         ))
         .await;
     let statement = match statement {

@@ -9,6 +9,7 @@ mod migrations;
 mod offline;
 mod outage;
 mod owners;
+mod plans;
 mod root_key;
 
 use crate::support::keyring;
