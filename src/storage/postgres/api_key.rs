@@ -29,7 +29,7 @@ impl Keys for Store {
             .await;
         let created = created.map_err(from_pg);
         created.inspect_err(|error| self.state.note(error))?;
-        self.state.note_written();
+        self.state.note_reached();
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Store {
             .await
             .map_err(from_pg)?;
         transaction.commit().await.map_err(from_pg)?;
-        self.state.note_written();
+        self.state.note_reached();
         Ok(revoked)
     }
 }

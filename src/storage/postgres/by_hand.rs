@@ -30,7 +30,7 @@ impl State {
         }
         let changed = self.change(&mut client, tenant, id, change, now).await;
         let changed = changed.inspect_err(|error| self.note(error))?;
-        self.note_written();
+        self.note_reached();
         self.tell_rescheduled(std::slice::from_ref(&changed));
         Ok(changed)
     }

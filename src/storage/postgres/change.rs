@@ -46,7 +46,7 @@ impl State {
             Made::Repeated(created) => Ok(Created::Repeated(created)),
             Made::Nothing => Ok(Created::TooMany),
             Made::Changed(change, version) => {
-                self.note_written();
+                self.note_reached();
                 self.tell_change(change, version);
                 self.nudge.tell();
                 Ok(Created::New)

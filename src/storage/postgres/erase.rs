@@ -58,7 +58,7 @@ impl State {
                     touched.insert(day);
                 }
                 erased += more;
-                self.note_written();
+                self.note_reached();
                 self.tell_rescheduled(&cancelled);
             }
             if next.is_none() {

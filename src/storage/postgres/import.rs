@@ -36,7 +36,7 @@ impl State {
     pub(super) async fn import(&self, records: &[Stored]) -> Result<()> {
         let imported = self.import_rows(&Rows::of(records)).await;
         imported.inspect_err(|error| self.note(error))?;
-        self.note_written();
+        self.note_reached();
         self.nudge.look();
         Ok(())
     }

@@ -146,7 +146,7 @@ impl Keeper {
         // Requests that are begun now end before anybody else begins: a fifth
         // of the lease is for those, and for clocks that run unevenly.
         ownership.renewed(began + self.lease * 4 / 5, &owned);
-        self.state.note_written();
+        self.state.note_reached();
         let leaving = ownership.leaving();
         if !retiring && owned.len() > share + leaving {
             ownership.leave(owned.len() - share - leaving);

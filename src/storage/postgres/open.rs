@@ -203,6 +203,7 @@ fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<State, Error> {
         days: Days::default(),
         ownership: Ownership::new(member()?),
         health: watch::Sender::new(Health::Writable),
+        full: Mutex::default(),
         log_end: watch::Sender::new(LogPosition::default()),
         hints: broadcast::Sender::new(HINTS),
         changes: broadcast::Sender::new(CHANGES),

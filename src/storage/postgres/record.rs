@@ -98,7 +98,7 @@ async fn write_group(state: &State, calls: &[Recording], writer: i16) -> Result<
             }
         }
     }
-    state.note_written();
+    state.note_reached();
     Ok(())
 }
 

@@ -10,7 +10,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,6 +25,10 @@ use crate::{
     domain::{Clock, Keyring, SubscriptionId, Version},
     storage::{CommitNumber, Error, Health, Hint, LogPosition, Result, SubscriptionChange},
 };
+
+/// How long a disk that was found full counts as full if nobody finds out: who
+/// asks for readiness sends no events to where there is none.
+const FULL_FOR: Duration = Duration::from_secs(10);
 
 /// Everything of an open store but the intakes of its writers.
 pub(super) struct State {
@@ -35,6 +42,8 @@ pub(super) struct State {
     pub(super) days: Days,
     pub(super) ownership: Ownership,
     pub(super) health: watch::Sender<Health>,
+    /// When the disk was found full the last time, until events are taken again.
+    pub(super) full: Mutex<Option<Instant>>,
     pub(super) log_end: watch::Sender<LogPosition>,
     pub(super) hints: broadcast::Sender<Arc<Hint>>,
     pub(super) changes: broadcast::Sender<SubscriptionChange>,
@@ -132,15 +141,28 @@ impl State {
                     "database cannot be reached"
                 );
             }
-            Error::Full if self.turn(Health::Full) => {
-                tracing::error!("disk of the database is full");
+            Error::Full => {
+                *self.full.lock() = Some(Instant::now());
+                if self.turn(Health::Full) {
+                    tracing::error!("disk of the database is full");
+                }
             }
             _ => {}
         }
     }
 
-    /// Notes that the database takes writes.
+    /// Notes that the database takes small writes. One that was full is taken
+    /// for full a while longer: what is small found room all the time.
+    pub(super) fn note_reached(&self) {
+        let was_full = *self.full.lock();
+        if was_full.is_none_or(|since| since.elapsed() >= FULL_FOR) {
+            self.note_written();
+        }
+    }
+
+    /// Notes that the database takes events.
     pub(super) fn note_written(&self) {
+        *self.full.lock() = None;
         if self.turn(Health::Writable) {
             tracing::info!("database takes writes again");
         }

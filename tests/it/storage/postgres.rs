@@ -3,6 +3,7 @@
 
 mod check;
 mod damage;
+mod full;
 mod late;
 mod log;
 mod migrations;
