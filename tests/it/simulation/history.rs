@@ -8,8 +8,8 @@ use http::HeaderMap;
 use postrider::{
     dispatch,
     domain::{
-        Attempt, Counts, Delivery, DeliveryId, Erasure, ErrorKind, Event, EventId, NewEvent,
-        Replay, Secret, Subscription, SubscriptionId, TenantId, Timestamp, Trigger,
+        Attempt, BreakerChange, Counts, Delivery, DeliveryId, Erasure, ErrorKind, Event, EventId,
+        NewEvent, Replay, Secret, Subscription, SubscriptionId, TenantId, Timestamp, Trigger,
     },
     storage::Accepted,
 };
@@ -173,6 +173,8 @@ pub struct History {
     pub requests: Vec<Request>,
     /// Results of attempts, by delivery and number.
     pub recorded: Vec<Call<(DeliveryId, u32)>>,
+    /// What breakers did, as the dispatcher told.
+    pub breakers: Vec<(Moment, BreakerChange)>,
     /// When drains began.
     pub drains: Vec<Moment>,
     /// When the disk was full, or may have been.

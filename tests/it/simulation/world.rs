@@ -7,13 +7,13 @@ use futures_util::StreamExt;
 use postrider::{
     control::{self, Control, TailItem, TailRequest, TailStart},
     dispatch::{self, Dispatcher},
-    domain::{DeliveryFilter, TenantId, Timestamp},
+    domain::{BreakerChange, DeliveryFilter, TenantId, Timestamp},
     storage::{
         Engine, Health,
         embedded::{Threads, open_in_memory},
     },
 };
-use tokio::{runtime::Builder, task::JoinHandle, time::sleep};
+use tokio::{runtime::Builder, sync::broadcast, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -107,6 +107,7 @@ impl Life {
         let random = scene.random.clone();
         let control = Arc::new(scene::control(store.clone(), clocks.clone(), random));
         let breakers = dispatchers[0].breakers();
+        tokio::spawn(listen(scene.clone(), dispatchers[0].breakers()));
         let telling = control::tell(control.clone(), breakers, draining.clone());
         let writing = vec![tokio::spawn(replays), tokio::spawn(telling)];
         for tenant in scene.tenants() {
@@ -228,6 +229,14 @@ fn jump(scene: &Scene, dice: &mut Dice) {
     }
     let moment = scene.clocks.moment();
     scene.history.lock().jumps.push(moment);
+}
+
+/// Writes down what breakers do.
+async fn listen(scene: Arc<Scene>, mut breakers: broadcast::Receiver<BreakerChange>) {
+    while let Ok(change) = breakers.recv().await {
+        let told = (scene.clocks.moment(), change);
+        scene.history.lock().breakers.push(told);
+    }
 }
 
 /// Follows a tenant's log over all lives.

@@ -2,6 +2,7 @@
 //! Nothing here asks the product for a decision. Where calls overlap, or nobody knows
 //! what came of one, a rule allows whatever might have been.
 
+mod breakers;
 mod content;
 mod deliveries;
 mod held;
@@ -32,6 +33,7 @@ pub fn judge(history: &History) -> Vec<String> {
         signatures::judge,
         pace::judge,
         probes::judge,
+        breakers::judge,
         prompt::judge,
         order::judge,
     ] {
