@@ -110,7 +110,8 @@ section! {
         max_streams: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Memory for requests that are under way: events that wait until they
         /// are written, above all. Calls beyond it are refused as overload is;
-        /// streams wait.
+        /// streams wait. Messages of streams that come in pieces have a quarter
+        /// as much beside it, and 30 s each to be complete.
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
         /// Answers that clients have not taken yet, an eighth of them for each
         /// connection and half for each tenant; they take about twice the memory.

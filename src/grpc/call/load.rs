@@ -12,6 +12,7 @@ use super::{
     method::Kind,
     shares::{Share, Shares, Whose},
     unsent::{AllUnsent, Unsent},
+    whole::Room,
 };
 
 /// Reads that are worked on at once, for each processor. The others wait, so
@@ -20,6 +21,10 @@ const READERS: usize = 4;
 /// Of so many places one is for calls that wait for others, and one for streams
 /// that need no key.
 const PER_WAITING: usize = 16;
+
+/// Of so much memory for requests there is as much again, once, for messages of
+/// streams that come in pieces.
+const PER_PIECES: u32 = 4;
 
 /// Most that may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,7 @@ pub(super) struct Load {
     /// Of the streams, half for each tenant.
     streams_of: Arc<Shares>,
     budget: Budget,
+    pieces: Room,
     unsent: Arc<AllUnsent>,
 }
 
@@ -72,6 +78,7 @@ impl Load {
                 free: Arc::new(Semaphore::new(limits.request_bytes as usize)),
                 total: limits.request_bytes,
             },
+            pieces: Room::of(limits.request_bytes / PER_PIECES),
             unsent: AllUnsent::new(limits.response_bytes),
         }
     }
@@ -148,6 +155,11 @@ impl Load {
     pub(super) fn take_share(&self, whose: &Whose) -> Option<Share> {
         let is_full = self.streams_of.is_full(whose);
         (!is_full).then(|| self.streams_of.take(whose, 1))
+    }
+
+    /// Room for messages of streams that are not complete.
+    pub(super) fn pieces(&self) -> Room {
+        self.pieces.clone()
     }
 
     /// The budget, for whoever takes of it itself.

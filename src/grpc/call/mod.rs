@@ -25,7 +25,7 @@ use self::{
     load::{Held, Load},
     method::{Kind, Methods},
     request::{Admission, Received, forget},
-    whole::Whole,
+    whole::{Room, Whole},
 };
 pub(super) use self::{load::Budget, shares::Whose, unsent::Unsent};
 use super::{codec_errors::explained, server::Shutdown, status::to_status};
@@ -93,7 +93,7 @@ impl Calls {
         let deadline = Deadline::of(request.headers())?;
         let whose = Whose::default();
         match kind {
-            Kind::Health => self.run(request, deadline, &ends, &whose).await,
+            Kind::Health => self.run(request, deadline, &ends, &whose, None).await,
             Kind::Read | Kind::Write | Kind::Waiting => {
                 if !self.load.admits(kind) {
                     forget(request.into_body()).await;
@@ -109,7 +109,7 @@ impl Calls {
                     held: held.clone(),
                 };
                 let request = request.map(|body| Received::new(body, admission));
-                let answer = self.run(request, deadline, &ends, &whose).await?;
+                let answer = self.run(request, deadline, &ends, &whose, None).await?;
                 let made = unsent.count(answer, &whose).await;
                 drop(held);
                 Ok(made.unwrap_or_else(Status::into_http))
@@ -121,8 +121,9 @@ impl Calls {
                 };
                 let place = self.load.take_stream(kind).ok_or(Error::Overloaded)?;
                 request.extensions_mut().insert(self.load.budget());
-                let load = self.load.clone();
-                let answer = self.run(request, deadline, &ends, &whose).await?;
+                let (load, pieces) = (self.load.clone(), self.load.pieces());
+                let answer = self.run(request, deadline, &ends, &whose, Some(pieces));
+                let answer = answer.await?;
                 let share = load.take_share(&whose).ok_or(Error::Overloaded)?;
                 let held = (place, share);
                 Ok(answer.map(|body| Body::new(Answer::new(body, deadline, ends, held))))
@@ -136,6 +137,7 @@ impl Calls {
         deadline: Deadline,
         ends: &Shutdown,
         whose: &Whose,
+        pieces: Option<Room>,
     ) -> Result<Response<Body>, Error>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -144,7 +146,7 @@ impl Calls {
         request.extensions_mut().insert(ends.clone());
         request.extensions_mut().insert(whose.clone());
         let longest = self.longest_message;
-        let request = request.map(|body| Body::new(Whole::new(body, longest)));
+        let request = request.map(|body| Body::new(Whole::new(body, longest, pieces)));
         let call = async move { self.routes.call(request).await };
         tokio::select! {
             biased;

@@ -1,19 +1,85 @@
 //! The body of a request, handed on a whole message at a time. A message says how
 //! long it is before it comes, and the decoder takes memory for what is said: so
 //! it hears of a message when all of it is there.
+//!
+//! What streams have sent of messages that come in pieces is bounded, too: more
+//! of one is read when there is room for the rest of it, and it has so much time.
 
 use std::{
     collections::VecDeque,
+    future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::PollSemaphore;
+
+use super::BoxError;
+use crate::{control::Error, grpc::status::to_status};
 
 /// Length of what comes before a message: whether it is compressed, and its
 /// length (the gRPC protocol over HTTP/2).
 const PREFIX: usize = 5;
+
+/// How long a message may take that comes in pieces.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Room for messages that are not complete.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    total: u32,
+}
+
+impl Room {
+    pub(super) fn of(total: u32) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(total as usize)),
+            total,
+        }
+    }
+
+    fn waits(self) -> Waits {
+        Waits {
+            free: PollSemaphore::new(self.free),
+            total: self.total,
+            taken: None,
+        }
+    }
+}
+
+/// What a body has of the room.
+struct Waits {
+    free: PollSemaphore,
+    total: u32,
+    taken: Option<(OwnedSemaphorePermit, Pin<Box<Sleep>>)>,
+}
+
+impl Waits {
+    /// Ready once there is room for a message of so many bytes; fails if it is
+    /// not complete in time.
+    fn poll(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.taken.is_none() {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
+            let permit = ready!(self.free.poll_acquire_many(context, bytes));
+            let permit = permit.expect("it is never closed");
+            self.taken = Some((permit, Box::pin(sleep(PATIENCE))));
+        }
+        let patience = self.taken.as_mut().map(|(_, patience)| patience);
+        match patience.map(|patience| patience.as_mut().poll(context)) {
+            Some(Poll::Ready(())) => Poll::Ready(Err(to_status(Error::DeadlineExceeded).into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
 
 /// A body whose messages are whole.
 pub(super) struct Whole<B> {
@@ -22,6 +88,8 @@ pub(super) struct Whole<B> {
     /// length, so its beginning is handed on.
     longest: usize,
     place: Place,
+    /// Of a stream; other requests are counted where they come in.
+    room: Option<Waits>,
     /// Of a message that is not complete.
     held: VecDeque<Bytes>,
     ready: VecDeque<Frame<Bytes>>,
@@ -42,11 +110,12 @@ enum Place {
 const BEGIN: Place = Place::Prefix([0; PREFIX], 0);
 
 impl<B> Whole<B> {
-    pub(super) fn new(inner: B, longest: usize) -> Self {
+    pub(super) fn new(inner: B, longest: usize, room: Option<Room>) -> Self {
         Self {
             inner,
             longest,
             place: BEGIN,
+            room: room.map(Room::waits),
             held: VecDeque::new(),
             ready: VecDeque::new(),
             has_ended: false,
@@ -67,6 +136,20 @@ impl<B> Whole<B> {
     /// Hands on what was held.
     fn release(&mut self) {
         self.ready.extend(self.held.drain(..).map(Frame::data));
+        if let Some(room) = &mut self.room {
+            room.taken = None;
+        }
+    }
+
+    /// Ready once more may be read.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match (&mut self.room, self.place) {
+            (Some(room), Place::Message(left)) if !self.held.is_empty() => {
+                let held: usize = self.held.iter().map(Bytes::len).sum();
+                room.poll(held + left, context)
+            }
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// Moves on over these bytes; returns where the last message ends in them, 0
@@ -107,14 +190,15 @@ impl<B> Whole<B> {
 impl<B> Body for Whole<B>
 where
     B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         loop {
             if let Some(frame) = this.ready.pop_front() {
@@ -123,8 +207,11 @@ where
             if this.has_ended {
                 return Poll::Ready(None);
             }
+            if let Err(error) = ready!(this.poll_room(context)) {
+                return Poll::Ready(Some(Err(error)));
+            }
             match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.take_in(data),
                     Err(trailers) => {
@@ -150,7 +237,7 @@ where
 mod tests {
     use std::convert::Infallible;
 
-    use futures_util::stream;
+    use futures_util::{FutureExt, StreamExt, stream};
     use http_body_util::{BodyExt, StreamBody};
     use proptest::prelude::*;
 
@@ -171,13 +258,16 @@ mod tests {
         let mut handed_on = Vec::new();
         let mut take = |frame: Frame<Bytes>| handed_on.extend(frame.into_data().unwrap());
         if then_ends {
-            let mut whole = Whole::new(StreamBody::new(frames), LONGEST);
+            let mut whole = Whole::new(StreamBody::new(frames), LONGEST, None);
             while let Some(frame) = whole.frame().await {
                 take(frame.unwrap());
             }
         } else {
-            use futures_util::{FutureExt, StreamExt};
-            let mut whole = Whole::new(StreamBody::new(frames.chain(stream::pending())), LONGEST);
+            let mut whole = Whole::new(
+                StreamBody::new(frames.chain(stream::pending())),
+                LONGEST,
+                None,
+            );
             while let Some(Some(frame)) = whole.frame().now_or_never() {
                 take(frame.unwrap());
             }
@@ -202,6 +292,31 @@ mod tests {
     async fn the_beginning_of_what_is_too_long_is_handed_on() {
         let begins = [&message(2)[..], &message(LONGEST + 1)[..PREFIX]].concat();
         assert_eq!(handed_on(vec![begins.clone()], false).await, begins);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_pieces_waits_for_room_and_has_so_much_time() {
+        let room = Room::of(20);
+        let body = |pieces: &[&[u8]]| {
+            let frames = pieces.iter().map(|piece| Bytes::copy_from_slice(piece));
+            let frames = frames.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+            let frames = stream::iter(frames.collect::<Vec<_>>()).chain(stream::pending());
+            Whole::new(StreamBody::new(frames), LONGEST, Some(room.clone()))
+        };
+        let all = message(12);
+        let mut stalled = body(&[&all[..8]]);
+        assert!(stalled.frame().now_or_never().is_none());
+        let mut second = body(&[&all[..8], &all[8..]]);
+        assert!(second.frame().now_or_never().is_none(), "there is no room");
+        let mut small = body(&[&message(3)]);
+        assert!(small.frame().now_or_never().is_some(), "it needs none");
+        let error = stalled.frame().await.unwrap().unwrap_err();
+        let status = error.downcast_ref::<tonic::Status>().unwrap();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        drop(stalled);
+        let first = second.frame().await.unwrap().unwrap();
+        assert_eq!(first.into_data().unwrap(), &all[..8]);
+        assert!(body(&[&all[..8], &all[8..]]).frame().await.is_some());
     }
 
     proptest! {
