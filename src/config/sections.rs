@@ -116,7 +116,7 @@ section! {
         /// Answers that clients have not taken yet, an eighth of them for each
         /// connection and half for each tenant; they take about twice the memory.
         /// While there are more, calls that read are refused as overload is; a
-        /// connection that takes nothing for 30 s is closed.
+        /// connection that takes less than a twentieth of them in 30 s is closed.
         max_response_memory: usize as Size<usize, { 32 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
     }
 }

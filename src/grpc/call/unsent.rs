@@ -1,7 +1,6 @@
 //! Answers that were made and are not sent yet. A client that takes them slowly,
 //! or not at all, leaves them in memory: so they are counted, who has many of
-//! them reads no more for a while, and where none of them moves the connection
-//! ends.
+//! them reads no more for a while, and where they hardly move the connection ends.
 
 use std::{
     pin::Pin,
@@ -27,8 +26,10 @@ const PIECE: usize = 16 * 1024;
 /// What one connection may have of all that may be unsent, and what one tenant.
 const SHARE: usize = 8;
 const TENANT_SHARE: usize = 2;
-/// Longest that of a connection's answers nothing is taken.
+/// Longest that of a connection's answers too little is taken: of so many parts
+/// one. What is there is gone after ten minutes.
 const STALL: Duration = Duration::from_secs(30);
+const PARTS: usize = 20;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What all connections together have not sent.
@@ -82,15 +83,16 @@ impl Unsent {
             || tenants.is_full(whose)
     }
 
-    /// Resolves when there is something, and nothing of it has moved for long.
+    /// Resolves when there is something, and too little of it has moved for long.
     pub(in crate::grpc) async fn stalled(&self) {
-        let (mut before, mut since) = (None, Instant::now());
+        let (mut before, mut since) = (0, Instant::now());
         while since.elapsed() < STALL {
             sleep(LOOK).await;
+            let bytes = self.bytes.load(Relaxed);
             let moves = self.moves.load(Relaxed);
-            let now = (self.bytes.load(Relaxed) > 0).then_some(moves);
-            if now.is_none() || now != before {
-                (before, since) = (now, Instant::now());
+            let enough = 1 + (bytes / (PIECE * PARTS)) as u64;
+            if bytes == 0 || moves - before >= enough {
+                (before, since) = (moves, Instant::now());
             }
         }
     }
@@ -253,5 +255,22 @@ mod tests {
         let _left = made(&unsent, 1, &Whose::default()).await;
         watch.await.unwrap();
         assert!(left.elapsed() <= STALL + 2 * LOOK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn much_that_is_taken_in_crumbs_stalls() {
+        for (each, stalls) in [(1, true), (10, false)] {
+            let unsent = Unsent::new(AllUnsent::new(100));
+            let mut body = made(&unsent, 100 * PIECE, &Whose::default()).await;
+            let watched = unsent.clone();
+            let watch = tokio::spawn(async move { watched.stalled().await });
+            for _ in 0..9 {
+                sleep(STALL * 2 / 3).await;
+                for _ in 0..each {
+                    body.frame().await.unwrap().unwrap();
+                }
+            }
+            assert_eq!(watch.is_finished(), stalls, "{each}");
+        }
     }
 }
