@@ -7,7 +7,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    SystemClock, SystemRandom, access, descriptors,
+    SystemClock, SystemRandom, access,
+    descriptors::Files,
     health::HealthPort,
     lifecycle::{Deadline, Signals},
     quotas, reach,
@@ -75,7 +76,7 @@ pub struct Server {
 impl Server {
     /// Opens the store and begins to serve.
     pub async fn start(config: &Config) -> Result<Self> {
-        descriptors::raise(config.delivery.max_in_flight);
+        let files = Files::raise(config.delivery.max_in_flight, config.server.max_connections);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let keys = access::configured(config)?;
@@ -99,7 +100,8 @@ impl Server {
         let address = listener.local_addr()?;
 
         let resolver = reach::resolver(&config.delivery)?;
-        let transport = Arc::new(reach::transport(&config.delivery, &resolver)?);
+        let transport = reach::transport(&config.delivery, &resolver)?;
+        let transport = Arc::new(transport.with_files_below(files.receivers));
 
         let limits = crate::control::Limits {
             max_payload_bytes: config.limits.max_payload_size,
@@ -153,7 +155,7 @@ impl Server {
             states,
             accepting,
             shutdown.clone(),
-            settings(&config.server, tls.clone()),
+            settings(&config.server, files, tls.clone()),
         ));
         let certificates = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
         started.send_replace(true);
@@ -238,12 +240,18 @@ impl Server {
     }
 }
 
-fn settings(config: &config::Server, tls: Option<Arc<Tls>>) -> grpc::Settings {
+fn settings(config: &config::Server, files: Files, tls: Option<Arc<Tls>>) -> grpc::Settings {
+    // Where there are few, one address still leaves half of them to others.
+    let per_address = if files.callers < config.max_connections {
+        files.callers.div_ceil(2)
+    } else {
+        usize::MAX
+    };
     grpc::Settings {
         tls,
         places: grpc::Places {
-            total: config.max_connections,
-            per_address: config.max_connections_per_address,
+            total: files.callers,
+            per_address: config.max_connections_per_address.min(per_address),
         },
         max_concurrent_streams: config.max_concurrent_streams,
         limits: grpc::Limits {

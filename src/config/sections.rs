@@ -92,7 +92,8 @@ section! {
         /// Address and port that answer health checks alone, in plaintext: for
         /// those who cannot speak TLS, such as the kubelet. None if empty.
         health_listen: Option<SocketAddr> as Optional<Address> = None,
-        /// Connections that may be open at once. More are closed at once.
+        /// Connections that may be open at once. More are closed at once. Fewer
+        /// where few files may be open (`ulimit -n`).
         max_connections: usize as Count<usize, 1, 1_000_000> = 4_096,
         /// Connections that may be open from one address, or from one /64 of
         /// IPv6. Behind a proxy, all callers have the proxy's address.
@@ -103,10 +104,11 @@ section! {
         /// that read half as many. More are refused with UNAVAILABLE (OVERLOADED)
         /// and may be tried again. Those that wait for an endpoint or a nameserver
         /// (`TestSubscription`, `CreateSubscription`, `UpdateSubscription`) have places
-        /// of their own, a sixteenth as many, half of them for each tenant.
+        /// of their own, a sixteenth as many, for each tenant half of what the
+        /// others leave.
         max_calls: usize as Count<usize, 1, 1_000_000> = 1_024,
-        /// Streams that may be open at once, over all connections, half of them
-        /// for each tenant.
+        /// Streams that may be open at once, over all connections, for each tenant
+        /// half of what the others leave.
         max_streams: usize as Count<usize, 1, 1_000_000> = 1_024,
         /// Memory for requests that are under way: events that wait until they
         /// are written, above all. Calls beyond it are refused as overload is;
@@ -114,7 +116,8 @@ section! {
         /// as much beside it, and 30 s each to be complete.
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
         /// Answers that clients have not taken yet, an eighth of them for each
-        /// connection and half for each tenant; they take about twice the memory.
+        /// connection, and for each tenant half of what the others leave; they take
+        /// about twice the memory.
         /// While there are more, calls that read are refused as overload is; a
         /// connection that takes less than a twentieth of them in 30 s is closed.
         max_response_memory: usize as Size<usize, { 32 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,

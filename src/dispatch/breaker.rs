@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{DeliveryId, Timestamp};
 
-/// Failures in a row that open it, if they last so long.
+/// Failures in a row that open it, if they last so long or are the first results.
 const ROW: u32 = 5;
 const LASTING: Duration = Duration::from_secs(1);
 /// Attempts of the last minutes from which their share of failures counts.
@@ -39,6 +39,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: State,
+    /// Nothing went well yet, and what went before is not known.
+    untried: bool,
     row: u32,
     /// When the first of the row failed.
     failing_since: Option<Timestamp>,
@@ -54,10 +56,20 @@ impl Breaker {
             state: State::Closed {
                 since: Timestamp::MIN,
             },
+            untried: false,
             row: 0,
             failing_since: None,
             last: None,
             minutes: Minutes::default(),
+        }
+    }
+
+    /// Of a queue that was there before: its endpoint may have been dead for long.
+    pub(super) fn untried(now: Timestamp) -> Self {
+        Self {
+            state: State::Closed { since: now },
+            untried: true,
+            ..Self::new()
         }
     }
 
@@ -86,6 +98,7 @@ impl Breaker {
     }
 
     pub(super) fn succeeded(&mut self, now: Timestamp) -> Option<Change> {
+        self.untried = false;
         self.row = 0;
         self.failing_since = None;
         self.last = None;
@@ -112,7 +125,8 @@ impl Breaker {
                 if self.last.replace(id) != Some(id) {
                     self.row += 1;
                 }
-                let lasting = now.since(*self.failing_since.get_or_insert(now)) >= LASTING;
+                let since = *self.failing_since.get_or_insert(now);
+                let lasting = self.untried || now.since(since) >= LASTING;
                 let failing = self.row >= ROW && lasting;
                 if !failing && !self.minutes.are_mostly_failures(now) {
                     return None;
@@ -190,6 +204,23 @@ mod tests {
         }
         assert_eq!(breaker.failed(id(4), at(1)), Some(Change::Opened));
         breaker
+    }
+
+    #[test]
+    fn first_results_that_fail_open_it_at_once() {
+        let mut breaker = Breaker::untried(at(0));
+        assert_eq!(breaker.next_start(0), Some(at(0)));
+        assert_eq!(breaker.next_start(1), Some(at(1)));
+        for n in 1..ROW {
+            assert_eq!(breaker.failed(id(n), at(0)), None);
+        }
+        assert_eq!(breaker.failed(id(ROW), at(0)), Some(Change::Opened));
+
+        let mut breaker = Breaker::untried(at(0));
+        breaker.succeeded(at(0));
+        for n in 1..=ROW {
+            assert_eq!(breaker.failed(id(n), at(0)), None);
+        }
     }
 
     #[test]

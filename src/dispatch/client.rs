@@ -43,6 +43,14 @@ impl HttpTransport {
         })
     }
 
+    /// The same, opening connections as files below this number only: the rest
+    /// is for others.
+    #[must_use]
+    pub fn with_files_below(mut self, end: u64) -> Self {
+        self.connector = self.connector.with_files_below(end);
+        self
+    }
+
     /// Leaves in `received` and `body` what came, even if it fails or is
     /// dropped half way.
     async fn exchange(

@@ -110,6 +110,14 @@ impl Lane {
         }
     }
 
+    /// One whose queue was there before, with whatever failed in it.
+    pub(super) fn adopted(window: Window, now: Timestamp) -> Self {
+        Self {
+            breaker: Breaker::untried(now),
+            ..Self::new(window)
+        }
+    }
+
     /// The lane of a queue that is another process's: it knows nothing of it.
     pub(super) fn disowned() -> Self {
         Self {
@@ -146,10 +154,11 @@ impl Lane {
     }
 
     /// Takes in whether the queue is another process's, and ends a rest.
-    pub(super) fn set_disowned(&mut self, disowned: bool) {
+    pub(super) fn set_disowned(&mut self, disowned: bool, now: Timestamp) {
         self.paused_until = Timestamp::MIN;
         if self.disowned != disowned {
             self.disowned = disowned;
+            self.breaker = Breaker::untried(now);
             self.pace = None;
             self.forget();
         }

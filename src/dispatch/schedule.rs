@@ -224,9 +224,10 @@ impl Schedule {
     pub(super) fn own(&mut self) {
         self.scanning = true;
         self.heard_since = self.now;
+        let now = self.now;
         for id in self.known() {
             let disowned = !(self.owns)(id);
-            self.with_lane(id, |lane| lane.set_disowned(disowned));
+            self.with_lane(id, |lane| lane.set_disowned(disowned, now));
         }
     }
 
@@ -258,7 +259,7 @@ impl Schedule {
     pub(super) fn changed(&mut self, endpoint: Arc<Endpoint>) {
         let id = endpoint.subscription().id;
         let (heard_since, now) = (self.heard_since, self.now);
-        self.ensure_with(id, Window::of_unknown);
+        self.ensure_with(id, || Lane::new(Window::of_unknown()));
         self.with_lane(id, |lane| {
             let before = lane.endpoint.as_ref().map(|known| known.subscription());
             let version = endpoint.subscription().version;
@@ -305,25 +306,19 @@ impl Schedule {
     }
 
     fn ensure(&mut self, id: SubscriptionId) {
-        self.ensure_with(
-            id,
-            if self.scanning {
-                Window::of_unknown
-            } else {
-                Window::of_empty
-            },
-        );
+        let now = self.now;
+        if self.scanning {
+            self.ensure_with(id, || Lane::adopted(Window::of_unknown(), now));
+        } else {
+            self.ensure_with(id, || Lane::new(Window::of_empty()));
+        }
     }
 
-    fn ensure_with(&mut self, id: SubscriptionId, window: impl FnOnce() -> Window) {
+    fn ensure_with(&mut self, id: SubscriptionId, lane: impl FnOnce() -> Lane) {
         let owns = &self.owns;
-        self.lanes.entry(id).or_insert_with(|| {
-            if owns(id) {
-                Lane::new(window())
-            } else {
-                Lane::disowned()
-            }
-        });
+        self.lanes
+            .entry(id)
+            .or_insert_with(|| if owns(id) { lane() } else { Lane::disowned() });
     }
 
     /// The one place where lanes change: keeps the sums, the bounds and the

@@ -68,7 +68,12 @@ impl Received {
     /// What the domain needs to decide.
     pub fn answer(&self) -> Answer {
         match (&self.failure, &self.response) {
-            (Some(failure), _) => Answer::Error(failure.kind),
+            (Some(failure), Some(response)) => Answer::Cut {
+                kind: failure.kind,
+                status: response.status,
+                retry_after: retry_after(&response.headers),
+            },
+            (Some(failure), None) => Answer::Error(failure.kind),
             (None, Some(response)) => Answer::Response {
                 status: response.status,
                 retry_after: retry_after(&response.headers),
@@ -99,17 +104,23 @@ impl Received {
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date.
+/// Reads `Retry-After`: seconds, or an HTTP date. Of several numbers, which a
+/// proxy may make of several lines, the largest counts.
 fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit ask for longer than is obeyed anyway.
-        let seconds = value.parse().unwrap_or(u64::from(u32::MAX));
+    let numbers: Option<Vec<u64>> = value.split(',').map(|part| seconds(part.trim())).collect();
+    if let Some(seconds) = numbers.and_then(|numbers| numbers.into_iter().max()) {
         return Some(RetryAfter::Delay(Duration::from_secs(seconds)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     let since_epoch = date.duration_since(UNIX_EPOCH).unwrap_or_default();
     Some(RetryAfter::At(Timestamp::from_secs(since_epoch.as_secs())))
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // More digits than fit ask for longer than is obeyed anyway.
+    is_number.then(|| text.parse().unwrap_or(u64::from(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -156,6 +167,8 @@ mod tests {
                 "Sun, 06 Nov 1994 08:49:37 GMT",
                 Some(RetryAfter::At(Timestamp::from_secs(784_111_777))),
             ),
+            ("60, 7200", delay(7_200)),
+            ("60, soon", None),
             ("soon", None),
             ("-1", None),
             ("1.5", None),

@@ -65,7 +65,16 @@ pub enum Answer {
         /// `Retry-After`, if it came and could be read.
         retry_after: Option<RetryAfter>,
     },
-    /// No complete answer.
+    /// An answer whose body did not come to its end, or was too large.
+    Cut {
+        /// What happened to it.
+        kind: ErrorKind,
+        /// HTTP status.
+        status: u16,
+        /// `Retry-After`, if it came and could be read.
+        retry_after: Option<RetryAfter>,
+    },
+    /// No answer.
     Error(ErrorKind),
 }
 
@@ -103,6 +112,22 @@ impl Outcome {
                 ),
                 _ => failed(ErrorKind::Status, None),
             },
+            // What the endpoint asks for stands in the head.
+            Answer::Cut {
+                kind,
+                status,
+                retry_after,
+            } => {
+                let asked = Answer::Response {
+                    status,
+                    retry_after,
+                };
+                match Self::of(asked, now) {
+                    Self::Failed { not_before, .. } => failed(kind, not_before),
+                    Self::Gone => Self::Gone,
+                    Self::Succeeded => failed(kind, None),
+                }
+            }
             Answer::Error(kind) => failed(kind, None),
         }
     }
@@ -154,5 +179,28 @@ mod tests {
         assert_eq!(not_before(500, delay(90)), None);
         let date = Timestamp::from_secs(1_000_060);
         assert_eq!(not_before(429, Some(RetryAfter::At(date))), Some(date));
+    }
+
+    #[test]
+    fn the_head_of_an_answer_that_is_cut_counts_but_for_success() {
+        let now = Timestamp::from_secs(1_000_000);
+        let of = |status, retry_after| {
+            let cut = Answer::Cut {
+                kind: ErrorKind::Reset,
+                status,
+                retry_after,
+            };
+            Outcome::of(cut, now)
+        };
+        let failed = |not_before| Outcome::Failed {
+            kind: ErrorKind::Reset,
+            not_before,
+        };
+        let minute = Duration::from_mins(1);
+        let asked = Some(RetryAfter::Delay(minute));
+        assert_eq!(of(429, asked), failed(Some(now.after(minute))));
+        assert_eq!(of(500, asked), failed(None));
+        assert_eq!(of(200, asked), failed(None));
+        assert_eq!(of(410, None), Outcome::Gone);
     }
 }

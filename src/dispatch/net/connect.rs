@@ -26,6 +26,7 @@ pub(in crate::dispatch) struct Connector {
     /// Judges what is connected once more, whatever led there.
     tripwire: Guard,
     tls: TlsConnector,
+    files_below: u64,
 }
 
 impl Connector {
@@ -38,7 +39,16 @@ impl Connector {
             tripwire: resolver.guard().clone(),
             resolver,
             tls: TlsConnector::from(Arc::new(tls::config(roots)?)),
+            files_below: u64::MAX,
         })
+    }
+
+    /// The same, opening connections as files below this number only.
+    pub(in crate::dispatch) fn with_files_below(self, end: u64) -> Self {
+        Self {
+            files_below: end,
+            ..self
+        }
     }
 
     /// Opens a connection for requests to this URL. Phases are noted as they
@@ -56,7 +66,9 @@ impl Connector {
         }
         let began = Instant::now();
         let not_connected = |error| failure::io(ErrorKind::Connect, &error);
-        let stream = dial(&addresses).await.map_err(not_connected)?;
+        let stream = dial(&addresses, self.files_below)
+            .await
+            .map_err(not_connected)?;
         let peer = stream.peer_addr().map_err(not_connected)?;
         phases.connect = Some(began.elapsed());
         self.check_peer(peer)?;

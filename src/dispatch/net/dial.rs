@@ -1,6 +1,6 @@
 //! Dials one of several addresses.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsRawFd, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustix::io::Errno;
@@ -18,14 +18,17 @@ const MAX_TRIED: usize = 16;
 /// From one look for a file that is free to the next.
 const SCARCE: Duration = Duration::from_millis(100);
 
-/// Connects to the first address that answers. While this machine has no file or
-/// memory left for a connection it waits, as no endpoint is to blame for that.
-pub(super) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// Connects to the first address that answers, as a file below a number. While
+/// this machine has no such file or no memory left for a connection it waits, as
+/// no endpoint is to blame for that.
+pub(super) async fn dial(addresses: &[SocketAddr], files_below: u64) -> io::Result<TcpStream> {
     loop {
         match dial_in_turn(addresses).await {
-            Err(error) if is_scarcity(&error) => sleep(SCARCE).await,
+            Ok(stream) if u64::from(stream.as_raw_fd().unsigned_abs()) >= files_below => {}
+            Err(error) if is_scarcity(&error) => {}
             dialled => return dialled,
         }
+        sleep(SCARCE).await;
     }
 }
 

@@ -48,11 +48,11 @@ pub(super) struct Load {
     reads: [Arc<Semaphore>; 2],
     readers: Arc<Semaphore>,
     waiting: [Arc<Semaphore>; 1],
-    /// Of those that wait, half for each tenant.
+    /// Of those that wait, half for a tenant.
     waiting_of: Arc<Shares>,
     streams: Arc<Semaphore>,
     open: Arc<Semaphore>,
-    /// Of the streams, half for each tenant.
+    /// Of the streams, half for a tenant.
     streams_of: Arc<Shares>,
     budget: Budget,
     pieces: Room,
@@ -70,10 +70,10 @@ impl Load {
             reads: [places(limits.calls.div_ceil(2)), calls],
             readers: places(READERS * processors),
             waiting: [places(waiting)],
-            waiting_of: Shares::of(waiting.div_ceil(2)),
+            waiting_of: Shares::of(waiting),
             streams: places(limits.streams),
             open: places(limits.streams.div_ceil(PER_WAITING)),
-            streams_of: Shares::of(limits.streams.div_ceil(2)),
+            streams_of: Shares::of(limits.streams),
             budget: Budget {
                 free: Arc::new(Semaphore::new(limits.request_bytes as usize)),
                 total: limits.request_bytes,

@@ -1,4 +1,5 @@
-//! What each tenant has of something that all share, so that none has all of it.
+//! What each tenant has of something that all share: half at most of what the
+//! others leave, so that there is some for those who come.
 
 use std::{
     collections::HashMap,
@@ -24,28 +25,39 @@ impl Whose {
 /// What tenants have.
 #[derive(Debug)]
 pub(super) struct Shares {
-    most: usize,
-    taken: Mutex<HashMap<TenantId, usize>>,
+    whole: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    of: HashMap<TenantId, usize>,
 }
 
 impl Shares {
-    /// Of which each may have so much.
-    pub(super) fn of(most: usize) -> Arc<Self> {
+    /// Of so much in all.
+    pub(super) fn of(whole: usize) -> Arc<Self> {
         let taken = Mutex::default();
-        Arc::new(Self { most, taken })
+        Arc::new(Self { whole, taken })
     }
 
     /// Whether a tenant has as much as it may.
     pub(super) fn is_full(&self, whose: &Whose) -> bool {
-        let taken = |tenant| self.taken.lock().get(tenant).copied();
-        whose.0.get().and_then(taken).unwrap_or_default() >= self.most
+        let taken = self.taken.lock();
+        let own = whose.0.get().and_then(|tenant| taken.of.get(tenant));
+        let own = own.copied().unwrap_or_default();
+        let left = self.whole.saturating_sub(taken.all - own);
+        own >= left.div_ceil(2)
     }
 
     /// Takes so much for a tenant, even beyond what it may have. Nobody's is not
     /// counted.
     pub(super) fn take(self: &Arc<Self>, whose: &Whose, amount: usize) -> Share {
         if let Some(tenant) = whose.0.get() {
-            *self.taken.lock().entry(tenant.clone()).or_default() += amount;
+            let mut taken = self.taken.lock();
+            taken.all += amount;
+            *taken.of.entry(tenant.clone()).or_default() += amount;
         }
         Share {
             shares: self.clone(),
@@ -69,10 +81,11 @@ impl Drop for Share {
             return;
         };
         let mut taken = self.shares.taken.lock();
-        if let Some(left) = taken.get_mut(tenant) {
+        taken.all -= self.amount;
+        if let Some(left) = taken.of.get_mut(tenant) {
             *left -= self.amount;
             if *left == 0 {
-                taken.remove(tenant);
+                taken.of.remove(tenant);
             }
         }
     }
@@ -84,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_tenant_has_its_share_and_gives_it_back() {
-        let shares = Shares::of(3);
+        let shares = Shares::of(8);
         let [one, other] = ["one", "other"].map(|name| {
             let whose = Whose::default();
             whose.is(&name.parse().unwrap());
@@ -94,9 +107,13 @@ mod tests {
         assert!(!shares.is_full(&one));
         let second = shares.take(&one, 2);
         assert!(shares.is_full(&one) && !shares.is_full(&other));
+        // Of the four that are left.
+        let third = shares.take(&other, 2);
+        assert!(shares.is_full(&other) && !shares.is_full(&Whose::default()));
         drop(first);
         assert!(!shares.is_full(&one));
-        drop((second, shares.take(&Whose::default(), 9)));
-        assert!(shares.taken.lock().is_empty());
+        drop((second, third, shares.take(&Whose::default(), 9)));
+        let taken = shares.taken.lock();
+        assert!(taken.all == 0 && taken.of.is_empty());
     }
 }

@@ -23,9 +23,8 @@ use super::shares::{Share, Shares, Whose};
 
 /// Bytes of an answer that go out at once.
 const PIECE: usize = 16 * 1024;
-/// What one connection may have of all that may be unsent, and what one tenant.
+/// What one connection may have of all that may be unsent: of so many parts one.
 const SHARE: usize = 8;
-const TENANT_SHARE: usize = 2;
 /// Longest that of a connection's answers too little is taken: of so many parts
 /// one. What is there is gone after ten minutes.
 const STALL: Duration = Duration::from_secs(30);
@@ -43,7 +42,7 @@ pub(super) struct AllUnsent {
 impl AllUnsent {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         let bytes = AtomicUsize::new(0);
-        let tenants = Shares::of(limit / TENANT_SHARE);
+        let tenants = Shares::of(limit);
         Arc::new(Self {
             bytes,
             limit,

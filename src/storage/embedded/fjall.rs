@@ -38,6 +38,9 @@ const WORKERS: usize = 1;
 const LEAST_MEMTABLE: u64 = 2 * 1024 * 1024;
 const MOST_MEMTABLE: u64 = 32 * 1024 * 1024;
 
+/// Tables that are kept open.
+const OPEN_FILES: usize = 64;
+
 /// Most that is merged at once: the first two levels of fjall.
 const MOST_MERGED: u64 = 512 * 1024 * 1024;
 /// What opening a database takes beside its tables.
@@ -80,6 +83,7 @@ impl Opened {
         manifest::check(dir)?;
         let builder = fjall::Database::builder(dir)
             .cache_size(cache_bytes)
+            .max_cached_files(Some(OPEN_FILES))
             .worker_threads(WORKERS);
         let db = match builder.open() {
             Err(fjall::Error::Locked) => return Ok(None),

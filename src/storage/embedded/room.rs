@@ -135,7 +135,9 @@ impl State {
             Ok(upkeep) => free.saturating_sub(upkeep),
             Err(Error::Full) => 0,
             Err(error) => {
-                tracing::error!(error = describe(&error), "a partition does not go on");
+                let why = describe(&error);
+                tracing::error!(why, "no more writes are taken");
+                self.health.send_replace(Health::Failed(why));
                 0
             }
         }

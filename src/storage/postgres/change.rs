@@ -58,6 +58,7 @@ impl State {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await.map_err(from_pg)?;
         raise(&transaction, change.tenant()).await?;
+        self.expect_mark_in(&transaction).await?;
         let made = match change {
             CatalogChange::Create(subscription, request, most) => {
                 create(&transaction, &self.keyring, *subscription, request, most).await?

@@ -124,6 +124,10 @@ impl Keeper {
             let member = self::member()?;
             ownership.expelled(member);
             self.join(member).await?;
+            if let Err(error @ Error::Sealed(_)) = self.state.expect_mark().await {
+                self.state.fail(&error);
+                return Err(error);
+            }
             // As that it takes its share at once.
             self.state.nudge.shards.notify_one();
             return Ok(());

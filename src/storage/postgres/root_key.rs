@@ -56,9 +56,14 @@ impl State {
 
     /// Fails if a process came that seals by a key which this one does not have.
     pub(super) async fn expect_mark(&self) -> Result<()> {
-        let client = self.own_connection().await?;
-        let row = client.query_one("SELECT id FROM root_key", &[]).await;
-        self.expect(row.map_err(from_pg)?.get("id"))
+        self.expect_mark_in(&self.own_connection().await?).await
+    }
+
+    /// The same within a transaction that is about to seal something: nobody
+    /// marks the store anew until it ends.
+    pub(super) async fn expect_mark_in(&self, client: &impl GenericClient) -> Result<()> {
+        let marked = client.query_one("SELECT id FROM root_key FOR SHARE", &[]);
+        self.expect(marked.await.map_err(from_pg)?.get("id"))
     }
 
     fn expect(&self, key: &[u8]) -> Result<()> {

@@ -151,6 +151,13 @@ impl State {
         }
     }
 
+    /// Takes no writes any more, for good.
+    pub(super) fn fail(&self, error: &Error) {
+        let why = error.to_string();
+        tracing::error!(why, "no more writes are taken");
+        self.turn(Health::Failed(why));
+    }
+
     /// Notes that the database takes small writes. One that was full is taken
     /// for full a while longer: what is small found room all the time.
     pub(super) fn note_reached(&self) {
@@ -187,10 +194,13 @@ impl State {
         }
     }
 
+    /// Turns the health, unless the store failed.
     fn turn(&self, to: Health) -> bool {
         self.health.send_if_modified(|now| {
-            let turns = *now != to;
-            *now = to;
+            let turns = *now != to && !matches!(now, Health::Failed(_));
+            if turns {
+                *now = to;
+            }
             turns
         })
     }

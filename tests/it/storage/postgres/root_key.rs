@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postrider::{
     domain::{Holder, Keyring, RootKey},
     storage::{
-        Engine, Error, Purpose,
+        Engine, Error, Health, Purpose,
         postgres::{OpenError, Settings, open_for},
     },
 };
@@ -14,7 +14,7 @@ use super::{
     super::{build::*, fixture::Fixture, suite::keys::key},
     InPostgres, LEASE,
 };
-use crate::support::eventually;
+use crate::support::{cluster::connect, eventually, within};
 
 fn ring(newest: u8, older: &[u8]) -> Keyring {
     let root = |seed: &u8| RootKey::generate([*seed; 32]);
@@ -88,4 +88,25 @@ async fn of_two_processes_that_start_at_once_at_most_one_serves() {
         let again = eventually("the store", async || open(&store, ring(1, &[])).await.ok());
         again.await.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_whose_lease_ended_does_not_come_back_to_another_key() {
+    let store = InPostgres::new().await;
+    let paused = &**store.engine();
+    let client = connect(&store.text_url).await;
+    // The first one may renew its lease in between.
+    let other = eventually("the lease to have ended", async || {
+        let end = "UPDATE postrider.member SET until = now() - interval '1 second'";
+        client.execute(end, &[]).await.unwrap();
+        open(&store, ring(1, &[])).await.ok()
+    });
+    let other = other.await;
+    let refused = paused.create_subscription(subscription(1), None, None).await;
+    assert!(matches!(refused, Err(Error::Sealed(_))), "{refused:?}");
+    subscribe(&*other, 1).await;
+    let mut health = paused.health();
+    let failed = health.wait_for(|health| matches!(health, Health::Failed(_)));
+    within("the first one to give up", failed).await.unwrap();
+    other.close().await;
 }
