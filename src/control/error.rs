@@ -100,6 +100,12 @@ pub enum Error {
          idempotency key or request_id"
     )]
     DeadlineExceeded,
+    /// What is stored was changed by something else.
+    #[error(
+        "what is stored is damaged, so it is not shown; the server's log says what, and \
+         `postrider storage check` finds all of it"
+    )]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store failed, or the program did.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -125,8 +131,8 @@ impl From<storage::Error> for Error {
             storage::Error::NotChangeable(why) => Self::NotChangeable(why),
             storage::Error::Full => Self::DiskFull,
             storage::Error::Closed(_) | storage::Error::Unavailable(_) => Self::Unavailable,
-            error @ (storage::Error::Corrupt(_)
-            | storage::Error::Sealed(_)
+            error @ storage::Error::Corrupt(_) => Self::Damaged(Box::new(error)),
+            error @ (storage::Error::Sealed(_)
             | storage::Error::Engine(_)
             | storage::Error::LeaseLost) => Self::Internal(Box::new(error)),
         }

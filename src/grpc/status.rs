@@ -168,6 +168,10 @@ fn tell(error: &Error) -> Told {
             ..told(Code::Unavailable, "OVERLOADED")
         },
         Error::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        Error::Damaged(cause) => {
+            tracing::error!(error = &**cause as &dyn std::error::Error, "call failed");
+            told(Code::DataLoss, "DATA_LOSS")
+        }
         Error::Internal(cause) => {
             tracing::error!(error = &**cause as &dyn std::error::Error, "call failed");
             told(Code::Internal, "INTERNAL")
@@ -285,6 +289,7 @@ mod tests {
             Error::Unavailable,
             Error::Overloaded,
             Error::DeadlineExceeded,
+            Error::Damaged("the cause".into()),
             Error::Internal("the cause".into()),
         ];
         let lines = errors.map(|error| {
@@ -334,6 +339,7 @@ mod tests {
         Unavailable UNAVAILABLE: server is not available +RetryInfo
         Unavailable OVERLOADED: server has too much under way: try again +RetryInfo
         DeadlineExceeded DEADLINE_EXCEEDED: deadline passed; if this was a write it may have happened: try again with the same idempotency key or request_id
+        DataLoss DATA_LOSS: what is stored is damaged, so it is not shown; the server's log says what, and `postrider storage check` finds all of it
         Internal INTERNAL: internal error
         "#);
     }

@@ -161,7 +161,7 @@ impl Days {
             (Arc::clone(slot), newest.into_iter().any(|new| *new == day))
         };
         let was_open = slot.held.lock().kept.is_some();
-        let partition = self.open(&slot, day, is_new)?;
+        let partition = self.open_slot(&slot, day, is_new)?;
         if !was_open && slot.resting.lock().is_some() {
             self.visit(day);
         }
@@ -174,7 +174,7 @@ impl Days {
             return Ok(partition);
         }
         let slot = Arc::<Slot>::default();
-        let partition = self.open(&slot, day, true)?;
+        let partition = self.open_slot(&slot, day, true)?;
         let mut slots = self.slots.write();
         slots.as_mut().ok_or_else(closed)?.insert(day, slot);
         Ok(partition)
@@ -202,11 +202,18 @@ impl Days {
     /// The most that a partition which is open needs of that for itself; `Full`
     /// if one found too little.
     pub(super) fn upkeep(&self) -> Result<u64> {
-        let slots = self.slots.read();
-        let slots = slots.iter().flat_map(BTreeMap::values);
-        let open = slots.filter_map(|slot| slot.held.try_lock()?.kept.clone());
+        let open = self.open().into_iter();
         open.map(|partition| partition.upkeep().map_err(from_kv))
             .try_fold(0, |most, upkeep| upkeep.map(|upkeep| most.max(upkeep)))
+    }
+
+    /// The partitions that are open.
+    pub(super) fn open(&self) -> Vec<Arc<dyn Partition>> {
+        let slots = self.slots.read();
+        let slots = slots.iter().flat_map(BTreeMap::values);
+        slots
+            .filter_map(|slot| slot.held.try_lock()?.kept.clone())
+            .collect()
     }
 
     /// How many bytes of the disk a day takes.
@@ -285,7 +292,7 @@ impl Days {
         self.slots.read().as_ref()?.get(&day).cloned()
     }
 
-    fn open(&self, slot: &Slot, day: Day, is_new: bool) -> Result<Arc<dyn Partition>> {
+    fn open_slot(&self, slot: &Slot, day: Day, is_new: bool) -> Result<Arc<dyn Partition>> {
         let mut held = slot.held.lock();
         if let Some(partition) = &held.kept {
             return Ok(Arc::clone(partition));

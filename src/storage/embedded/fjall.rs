@@ -57,6 +57,8 @@ pub(super) struct FjallPartition {
     opened: RecursiveRwLock<Option<Opened>>,
     /// Whether its worker ended for want of room.
     starved: AtomicBool,
+    /// Whether it was written to since it was opened.
+    written: AtomicBool,
 }
 
 struct Opened {
@@ -74,6 +76,7 @@ impl Database for FjallPartition {
             cache_bytes,
             opened: RecursiveRwLock::new(Some(opened)),
             starved: AtomicBool::new(false),
+            written: AtomicBool::new(false),
         }))
     }
 }
@@ -121,18 +124,21 @@ impl FjallPartition {
         }
     }
 
-    /// Opens the database anew if there is room by now.
-    fn recover(&self) -> Result<()> {
+    /// Opens the database anew if there is room for that.
+    fn reopen(&self) -> Result<()> {
         let opened = self.opened.try_write_for(PATIENCE);
         let mut opened = opened.ok_or(Error::Full)?;
         let needed = opened.as_ref().map_or(0, Opened::upkeep) + TO_OPEN;
         if folder::free(&self.dir)? < needed {
             return Err(Error::Full);
         }
+        // Until it is open again: if that fails, it is tried once more.
+        self.starved.store(true, Relaxed);
         drop(opened.take());
         *opened = Opened::open(&self.dir, self.cache_bytes)?;
         self.starved.store(opened.is_none(), Relaxed);
-        tracing::info!(dir = %self.dir.display(), "fjall goes on");
+        self.written.store(false, Relaxed);
+        tracing::info!(dir = %self.dir.display(), "fjall opened a database anew");
         Ok(())
     }
 }
@@ -172,7 +178,7 @@ impl Partition for FjallPartition {
     /// Whether the worker still runs is asked with a sync of nothing.
     fn upkeep(&self) -> Result<u64> {
         if self.starved.load(Relaxed) {
-            self.recover()?;
+            self.reopen()?;
         }
         self.with(|opened| match opened.db.persist(PersistMode::Buffer) {
             Err(fjall::Error::Poisoned) => Err(self.ended(opened)),
@@ -180,9 +186,19 @@ impl Partition for FjallPartition {
         })
     }
 
+    /// Tables that were merged stay until the next ones are written, and a
+    /// database that takes no events writes none.
+    fn tidy(&self) -> Result<()> {
+        if self.written.load(Relaxed) {
+            self.reopen()?;
+        }
+        Ok(())
+    }
+
     /// `SyncData` is an fdatasync of the journal, which is all that is needed
     /// to read it back: its name is durable since it was made.
     fn commit(&self, batch: Batch) -> Result<()> {
+        self.written.store(true, Relaxed);
         self.with(|opened| {
             let Opened { db, rows } = opened;
             let mut writes = db.batch().durability(Some(PersistMode::SyncData));

@@ -195,6 +195,10 @@ impl<D: Database> Partition for Guarded<D> {
         self.call(Partition::upkeep)
     }
 
+    fn tidy(&self) -> Result<()> {
+        self.call(Partition::tidy)
+    }
+
     fn commit(&self, mut batch: Batch) -> Result<()> {
         let count = self.commits.begin(&mut batch);
         self.call(|database| database.commit(batch))?;

@@ -128,6 +128,12 @@ pub(super) trait Partition: Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Gives back what it holds of the disk without need, if it can and was
+    /// written to since it did so. Readers and writers wait meanwhile.
+    fn tidy(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes the batch as a whole; once this has returned it survives a power
     /// cut. After an error nobody knows what was written, but after `Full`:
     /// nothing was.

@@ -216,6 +216,7 @@ pub(super) fn start(
         rewrites: Arc::new(rewrites),
         copying: Mutex::new(copying),
         reserve,
+        full_looks: 0.into(),
         home: Home::of([dir.path(), &dir.days()]),
         announced: 0.into(),
     });

@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -40,6 +40,9 @@ const AMPLIFICATION: u64 = 4;
 
 /// How often is looked whether there is room again.
 const LOOK: Duration = Duration::from_secs(1);
+/// After how many looks at a full disk partitions are tidied, of how many.
+const PATIENCE: u32 = 3;
+const TIDIES: u32 = 60;
 
 /// The reserve file.
 #[derive(Debug)]
@@ -143,6 +146,20 @@ impl State {
         }
     }
 
+    /// Has partitions give back what they can, now and then while it is full.
+    fn tidy(&self) {
+        let looks = self.full_looks.fetch_add(1, Relaxed);
+        if looks % TIDIES != PATIENCE {
+            return;
+        }
+        let catalog = self.catalog.lock().clone();
+        for partition in catalog.into_iter().chain(self.days.open()) {
+            if let Err(error) = partition.tidy() {
+                tracing::warn!(%error, "a partition gives nothing back");
+            }
+        }
+    }
+
     fn upkeep(&self) -> Result<u64> {
         let catalog = self.catalog.lock().clone();
         let catalog = catalog.map_or(Ok(0), |catalog| catalog.upkeep());
@@ -175,8 +192,10 @@ impl State {
         let free = self.free();
         if free < FOR_RESULTS {
             self.turn(&Health::Full);
+            self.tidy();
         } else if free >= EASED {
             self.turn(&Health::Writable);
+            self.full_looks.store(0, Relaxed);
         }
         if free >= EASED + RESERVE
             && !self.reserve.0.exists()

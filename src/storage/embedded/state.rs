@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -60,6 +60,8 @@ pub(super) struct State {
     /// The first day there ever was, if there was one.
     pub(super) first_day: Mutex<Option<Day>>,
     pub(super) reserve: Reserve,
+    /// How often the disk was found full since it had room.
+    pub(super) full_looks: AtomicU32,
     pub(super) home: Home,
     /// What retention removed.
     pub(super) gone: Mutex<Gone>,

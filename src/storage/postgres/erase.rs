@@ -17,6 +17,7 @@ use super::{
     connect::Connection,
     days,
     error::{from_pg, is_no_table, malformed},
+    rebuild::rebuild,
     row::{self, DELIVERY, from_delivery, from_event, from_time, to_event_id},
     state::State,
     store::Store,
@@ -103,7 +104,7 @@ impl State {
                 }
                 Erasure::Event(_) | Erasure::Accepted(_) => {
                     let passed = walk.next_event().await?;
-                    passed.map(|passed| passed.row.event.id)
+                    passed.map(|passed| passed.id)
                 }
             };
             let Some(id) = next else {
@@ -159,7 +160,10 @@ impl Erasing<'_> {
         for row in rows {
             let id = to_event_id(row.get("id"));
             let row = EventRow::read(self.tenant.clone(), id, row.get("content"));
-            let row = row.map_err(malformed("event"))?;
+            let row = match row {
+                Ok(row) => row,
+                Err(_) => rebuild(&transaction, day, self.tenant, id).await?,
+            };
             let reach = self.what.reach(&row.subscriptions);
             let deliveries = id.deliveries(&row.subscriptions);
             let reached = deliveries.filter(|(_, subscription)| match reach {

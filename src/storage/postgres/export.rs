@@ -23,7 +23,7 @@ use crate::{
         Chunk, ChunkSize, Cursor, Error, Result, Stored,
         bytes::{Malformed, Read, Reader, Writer},
         day::Day,
-        row::{EventRow, read_request, read_subscription},
+        row::{read_request, read_subscription},
     },
 };
 
@@ -273,7 +273,7 @@ impl Export {
 fn event(row: &Row) -> Result<Stored> {
     let tenant = to_tenant(row.get("tenant"))?;
     let id = to_event_id(row.get("id"));
-    let read = EventRow::read(tenant, id, row.get("content")).map_err(malformed("event"))?;
+    let read = row::event(tenant, id, row.get("content"))?;
     let subscriptions = read.subscriptions.clone();
     Ok(Stored::Event {
         event: Arc::new(whole(read, row.get("body"))?),

@@ -12,12 +12,14 @@ use super::{
     row::{from_delivery, from_event, whole},
     state::State,
     tail::attempt,
-    walk::{Passed, Walk},
+    walk::Walk,
 };
 use crate::{
     domain::{Attempt, Delivery, DeliveryFilter, DeliveryId, Event, TenantId},
     storage::{
         EventFilter, Page, PageRequest, Result, View,
+        error::describe,
+        row::EventRow,
         walk::{MAX_BYTES, Place, continued},
     },
 };
@@ -46,21 +48,21 @@ impl State {
             let Some(event) = walk.next_event().await? else {
                 break walk.rest();
             };
-            let event_type = &event.row.event.event_type;
+            let Some(row) = event.row else {
+                continue;
+            };
+            let event_type = &row.event.event_type;
             let types = &filter.types;
             if types.is_empty() || types.iter().any(|pattern| pattern.matches(event_type)) {
-                bytes += event.row.event.size_without_payload();
+                bytes += row.event.size_without_payload();
                 if view == View::Full {
                     bytes += event.size;
                 }
-                passed.push(event);
+                passed.push(row);
             }
         };
         let items = match view {
-            View::Basic => passed
-                .into_iter()
-                .map(|passed| passed.row.basic())
-                .collect(),
+            View::Basic => passed.into_iter().map(EventRow::basic).collect(),
             View::Full => full(&client, tenant, passed).await?,
         };
         Ok(continued(items, next))
@@ -207,18 +209,23 @@ impl<'a> Attempts<'a> {
 }
 
 /// The events with their payloads. One whose payload is gone was removed or
-/// erased just now, and is left out.
-async fn full(client: &Connection, tenant: &TenantId, passed: Vec<Passed>) -> Result<Vec<Event>> {
-    let apart = passed.iter().filter(|passed| passed.row.apart);
-    let apart: Vec<_> = apart
-        .map(|passed| from_event(passed.row.event.id))
-        .collect();
+/// erased just now, and is left out; so is one that is damaged.
+async fn full(client: &Connection, tenant: &TenantId, passed: Vec<EventRow>) -> Result<Vec<Event>> {
+    let apart = passed.iter().filter(|row| row.apart);
+    let apart: Vec<_> = apart.map(|row| from_event(row.event.id)).collect();
     let mut bodies = bodies(client, tenant, &apart).await?;
-    let events = passed.into_iter().filter_map(|Passed { row, .. }| {
+    let events = passed.into_iter().filter_map(|row| {
         let body = bodies.remove(&from_event(row.event.id));
-        (!row.apart || body.is_some()).then(|| whole(row, body))
+        if row.apart && body.is_none() {
+            return None;
+        }
+        let event = whole(row, body);
+        let event = event.inspect_err(|error| {
+            tracing::error!(error = describe(error), "left out an event that is damaged");
+        });
+        event.ok()
     });
-    events.collect()
+    Ok(events.collect())
 }
 
 /// The payloads of events, which are given newest first.

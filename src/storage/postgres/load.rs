@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{
     days::name,
-    error::{again, from_pg, is_no_table, malformed},
+    error::{again, from_pg, is_no_table},
     group::{Intake, Reply},
     row::{self, DELIVERY, from_delivery, from_event},
     state::State,
 };
 use crate::{
     domain::DeliveryId,
-    storage::{Result, Work, day::Day, row::EventRow},
+    storage::{Result, Work, day::Day},
 };
 
 /// Readers, each with a group of its own.
@@ -95,7 +95,8 @@ async fn read_day(
     };
     let found = rows.iter().map(|row| {
         let id = row::to_delivery_id(row.get("id"));
-        (id, work(row))
+        let work = work(row).inspect_err(|_| state.left_out.add(id));
+        (id, work)
     });
     Ok(found.collect())
 }
@@ -104,7 +105,7 @@ fn work(row: &tokio_postgres::Row) -> Result<Work> {
     let (tenant, delivery) = row::delivery(row)?;
     let id = delivery.id.event_id();
     let content = row.get::<_, &[u8]>("content");
-    let read = EventRow::read(tenant, id, content).map_err(malformed("event"))?;
+    let read = row::event(tenant, id, content)?;
     let event = Arc::new(row::whole(read, row.get("body"))?);
     Ok(Work { delivery, event })
 }

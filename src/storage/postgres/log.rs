@@ -10,7 +10,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     connect::Connection,
     days,
-    error::{from_pg, is_no_table, malformed},
+    error::{from_pg, is_no_table},
     row::{self, DELIVERY, from_delivery, from_event, shown, whole},
     state::State,
     store::Store,
@@ -19,7 +19,7 @@ use crate::{
     domain::{Attempt, Delivery, DeliveryFilter, DeliveryId, Event, EventId, TenantId, Timestamp},
     storage::{
         DeliveryChange, Error, EventFilter, Log, LogPosition, LogSlice, Page, PageRequest,
-        Resource, Result, View, day::Day, row::EventRow,
+        Resource, Result, View, day::Day,
     },
 };
 
@@ -147,8 +147,7 @@ impl State {
 
 /// The event of a row, as much of it as is wanted.
 fn event(tenant: &TenantId, id: EventId, row: &Row, view: View) -> Result<Event> {
-    let read = EventRow::read(tenant.clone(), id, row.get("content"));
-    let read = read.map_err(malformed("event"))?;
+    let read = row::event(tenant.clone(), id, row.get("content"))?;
     match view {
         View::Basic => Ok(read.basic()),
         View::Full => whole(read, row.get("body")),

@@ -43,7 +43,8 @@ impl Queue for Store {
         limit: usize,
     ) -> Result<Vec<Due>> {
         let client = self.state.own_connection().await?;
-        first_of_each(&client, &self.state, after, &[], limit).await
+        let except = self.state.left_out.ids();
+        first_of_each(&client, &self.state, after, &except, limit).await
     }
 
     async fn due(
@@ -59,6 +60,7 @@ impl Queue for Store {
             .prepare_cached(
                 "SELECT due, delivery FROM ready
                  WHERE subscription = $1 AND (due, delivery) > ($2, $3)
+                     AND NOT delivery = ANY($5)
                  ORDER BY due, delivery LIMIT $4",
             )
             .await
@@ -66,11 +68,19 @@ impl Queue for Store {
         let (due, delivery) = after.map_or((i64::MIN, Uuid::nil()), |after| {
             (from_time(after.due), from_delivery(after.delivery_id))
         });
+        let except = self.state.left_out.ids().into_iter();
+        let except: Vec<Uuid> = except.map(from_delivery).collect();
         let more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
         let rows = client
             .query(
                 &statement,
-                &[&from_subscription(subscription), &due, &delivery, &more],
+                &[
+                    &from_subscription(subscription),
+                    &due,
+                    &delivery,
+                    &more,
+                    &except,
+                ],
             )
             .await
             .map_err(from_pg)?;

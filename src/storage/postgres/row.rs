@@ -87,10 +87,16 @@ pub(super) fn shown(delivery: Delivery, is_live: bool, is_under_way: bool) -> De
     Delivery { state, ..delivery }
 }
 
+/// The event of this id, as its row says.
+pub(super) fn event(tenant: TenantId, id: EventId, content: &[u8]) -> Result<EventRow> {
+    EventRow::read(tenant, id, content).map_err(|_| Error::Corrupt(format!("event {id}")))
+}
+
 /// The event of a row with its payload, of which `body` is what stands apart.
 pub(super) fn whole(row: EventRow, body: Option<Vec<u8>>) -> Result<Event> {
+    let id = row.event.id;
     let whole = row.whole(body.map(Bytes::from));
-    whole.map_err(malformed("payload of an event"))
+    whole.map_err(|_| Error::Corrupt(format!("payload of event {id}")))
 }
 
 /// Times that do not fit are at the end of time.

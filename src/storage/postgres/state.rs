@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connect::{Connection, Connections},
     days::Days,
+    left_out::LeftOut,
     ownership::Ownership,
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(super) struct State {
     pub(super) changes: broadcast::Sender<SubscriptionChange>,
     /// The last commit whose hint was sent.
     pub(super) announced: Mutex<CommitNumber>,
+    /// What the queues go on without.
+    pub(super) left_out: LeftOut,
     /// Makes the watch look early.
     pub(super) nudge: Nudge,
     /// The latest version of each subscription whose change was told.

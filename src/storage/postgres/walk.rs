@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use super::{
     connect::Connection,
-    error::{from_pg, malformed},
+    error::from_pg,
     log::IS_LIVE,
     row::{self, DELIVERY, from_delivery, from_event, from_subscription, to_event_id},
     state::State,
 };
 use crate::{
-    domain::{Delivery, DeliveryFilter, DeliveryId, SubscriptionId, TenantId, TimeRange},
+    domain::{Delivery, DeliveryFilter, DeliveryId, EventId, SubscriptionId, TenantId, TimeRange},
     storage::{
         Result,
+        error::describe,
         row::EventRow,
         walk::{CHUNK, Pace, Place, ids, number},
     },
@@ -22,7 +23,9 @@ use crate::{
 
 /// An event that is walked by, without a body that stands apart.
 pub(super) struct Passed {
-    pub(super) row: EventRow,
+    pub(super) id: EventId,
+    /// None if it is damaged.
+    pub(super) row: Option<EventRow>,
     /// How long the body is.
     pub(super) size: usize,
 }
@@ -84,7 +87,7 @@ impl<'a> Walk<'a> {
         if let Some(event) = filter.event_id.or(of_delivery) {
             let id = from_event(event).as_u128();
             for passed in walk.read_events(id, id).await? {
-                walk.expand(&passed.row);
+                walk.expand(&passed);
             }
             walk.next = None;
         } else {
@@ -127,13 +130,13 @@ impl<'a> Walk<'a> {
             // The event of a delivery within has a lower id than that.
             let oldest = event_of(self.oldest);
             let read = self.read_events(oldest, event_of(next)).await?;
-            let last = read.last().map(|passed| passed.row.event.id);
+            let last = read.last().map(|passed| passed.id);
             self.passed(read.len(), last.map(|id| from_event(id).as_u128()));
             self.events.extend(read.into_iter().rev());
         }
         let event = self.events.pop();
-        if let Some(Passed { row, .. }) = &event {
-            self.pace.show(from_event(row.event.id).as_u128());
+        if let Some(Passed { id, .. }) = &event {
+            self.pace.show(from_event(*id).as_u128());
         }
         Ok(event)
     }
@@ -194,7 +197,7 @@ impl<'a> Walk<'a> {
             let Some(event) = self.next_event().await? else {
                 return Ok(None);
             };
-            self.expand(&event.row);
+            self.expand(&event);
             // Those of many events are read together, unless there are many of
             // one.
             while self.places.len() < CHUNK
@@ -202,14 +205,17 @@ impl<'a> Walk<'a> {
             {
                 self.pace.look(1);
                 let newer = std::mem::take(&mut self.places);
-                self.expand(&event.row);
+                self.expand(&event);
                 self.places.extend(newer);
             }
         }
     }
 
     /// Queues an event's deliveries.
-    fn expand(&mut self, row: &EventRow) {
+    fn expand(&mut self, event: &Passed) {
+        let Some(row) = &event.row else {
+            return;
+        };
         let within = self.oldest..=self.newest;
         let ordinals = (0..=u16::MAX).zip(&row.subscriptions);
         let deliveries = ordinals
@@ -251,16 +257,21 @@ impl<'a> Walk<'a> {
             .await?;
         let passed = rows.iter().map(|row| {
             let id = to_event_id(row.get("id"));
-            let event = EventRow::read(self.tenant.clone(), id, row.get("content"));
-            let event = event.map_err(malformed("event"))?;
+            let event = row::event(self.tenant.clone(), id, row.get("content"));
+            let event = event.inspect_err(|error| {
+                tracing::error!(error = describe(error), "left out an event that is damaged");
+            });
+            let event = event.ok();
+            let within = event.as_ref().map(|event| event.event.payload.data.len());
             let apart = row.get::<_, Option<i32>>("size");
             let apart = apart.and_then(|size| usize::try_from(size).ok());
-            Ok(Passed {
-                size: apart.unwrap_or(event.event.payload.data.len()),
+            Passed {
+                id,
+                size: apart.or(within).unwrap_or_default(),
                 row: event,
-            })
+            }
         });
-        passed.collect()
+        Ok(passed.collect())
     }
 
     /// Notes how far was read.

@@ -176,9 +176,10 @@ impl Watch {
     }
 
     async fn look_at_queues(&mut self, client: &Connection) -> Result<()> {
-        let under_way = self.state.ownership.under_way();
+        let mut except = self.state.ownership.under_way();
+        except.extend(self.state.left_out.ids());
         let woken: Vec<Due> =
-            queue::first_of_each(client, &self.state, None, &under_way, QUEUES).await?;
+            queue::first_of_each(client, &self.state, None, &except, QUEUES).await?;
         if !woken.is_empty() {
             self.state.announce(Hint {
                 woken,

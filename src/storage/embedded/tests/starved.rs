@@ -102,6 +102,10 @@ fn a_database_that_found_no_room_for_a_table_goes_on_once_there_is_some() {
     partition.commit(batch(rows)).unwrap();
     rows += 16;
     has_all(&partition, rows);
+    partition.tidy().unwrap();
+    has_all(&partition, rows);
+    partition.commit(batch(rows)).unwrap();
+    rows += 16;
     drop(partition);
     has_all(&open(&dir), rows);
 }

@@ -102,7 +102,9 @@ async fn a_process_whose_lease_ended_does_not_come_back_to_another_key() {
         open(&store, ring(1, &[])).await.ok()
     });
     let other = other.await;
-    let refused = paused.create_subscription(subscription(1), None, None).await;
+    let refused = paused
+        .create_subscription(subscription(1), None, None)
+        .await;
     assert!(matches!(refused, Err(Error::Sealed(_))), "{refused:?}");
     subscribe(&*other, 1).await;
     let mut health = paused.health();
