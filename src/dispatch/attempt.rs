@@ -11,7 +11,7 @@ use tracing::{debug, error, warn};
 use super::{
     Endpoint, Transport,
     disable::Disabling,
-    lane::Ended,
+    ended::Ended,
     request::{logged, logged_request},
     schedule::Start,
     window::Fresh,

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Endpoint,
     breaker::{self, Breaker},
+    ended::Ended,
     order::Order,
     window::{Fresh, Window},
 };
@@ -47,25 +48,6 @@ struct Flight {
     key: DueKey,
     started: Timestamp,
     moved: Moved,
-}
-
-/// What came of an attempt, for the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// It was made.
-    Made {
-        succeeded: bool,
-        /// When the delivery is due again.
-        due: Option<Timestamp>,
-    },
-    /// Nothing was due any more.
-    Settled,
-    /// The delivery was not due before this time.
-    DueAt(Timestamp),
-    /// This one has to be settled before.
-    Behind(DueKey),
-    /// The store failed: the delivery is due as it was.
-    Unchanged,
 }
 
 pub(super) struct Lane {

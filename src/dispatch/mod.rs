@@ -8,6 +8,7 @@ mod cloudevents;
 mod content;
 mod disable;
 mod dispatcher;
+mod ended;
 mod failure;
 mod fetch;
 mod heartbeat;

@@ -13,8 +13,9 @@ use std::{
 
 use super::{
     Endpoint, Settings, breaker,
+    ended::Ended,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES, Range},
-    lane::{Ended, Fetching, Lane, Place},
+    lane::{Fetching, Lane, Place},
     turns::Turns,
     window::{self, Fresh, Window},
 };

@@ -21,8 +21,8 @@ use super::{
     Endpoint, Heartbeat, Settings,
     attempt::Attempts,
     breaker::Change,
+    ended::Ended,
     fetch::{Fetch, FetchOutcome, Fetched, MAX_FETCHES},
-    lane::Ended,
     reads,
     schedule::{Schedule, Start},
 };

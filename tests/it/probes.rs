@@ -15,6 +15,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
 };
 use tokio_rustls::TlsConnector;
 use tonic_health::pb::{
@@ -36,6 +37,33 @@ async fn status(server: &Process, service: &str) -> ServingStatus {
 }
 
 #[tokio::test]
+async fn callers_cannot_take_the_files_of_the_store() {
+    for engine in ["sled", "fjall"] {
+        let folder = tempfile::tempdir().unwrap();
+        let few = ["prlimit", "--nofile=256:256"].map(str::to_owned);
+        let engine = [("POSTRIDER_STORAGE_ENGINE", engine)];
+        let server = Process::start_under(&few, folder.path(), &engine);
+        let server = server.await.unwrap();
+        let receiver = Receiver::accepting().await;
+        server.subscribe(subscription(receiver.url("/"), &[])).await;
+        let mut taken = Vec::new();
+        for _ in 0..400 {
+            taken.push(Raw::open(&server.address).await);
+        }
+        // The first event opens the store of the day, and large ones make fjall
+        // open tables.
+        let large = format!("\"{}\"", "1".repeat(200_000));
+        for _ in 0..60 {
+            server.publish("a", &large).await;
+        }
+        receiver.wait_for(60).await;
+        assert_eq!(status(&server, "readiness").await, ServingStatus::Serving);
+        drop(taken);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let few = ["prlimit", "--nofile=96:96"].map(str::to_owned);
@@ -50,10 +78,16 @@ async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     server.subscribe(late).await;
     server.publish("a", "{}").await;
     assert_eq!(status(&server, "readiness").await, ServingStatus::Serving);
-    let mut taken = Vec::new();
-    for _ in 0..100 {
-        taken.push(Raw::open(&server.address).await);
-    }
+    let limit = async |files: usize| {
+        let (id, files) = (server.id().to_string(), format!("--nofile={files}:96"));
+        let limited = Command::new("prlimit")
+            .args(["--pid", &id, &files])
+            .status();
+        assert!(limited.await.unwrap().success());
+    };
+    // As if something in the process had all there are.
+    limit(1).await;
+    let waiting = Raw::open(&server.address).await;
     let began = Instant::now();
     eventually("readiness to fall", async || {
         let status = status(&server, "readiness").await;
@@ -64,7 +98,8 @@ async fn a_server_without_a_file_left_is_not_ready_and_returns_by_itself() {
     assert_eq!(status(&server, "liveness").await, ServingStatus::Serving);
     // No file is left to connect to the receiver, which is not to blame.
     server.publish("late", "{}").await;
-    drop(taken);
+    limit(96).await;
+    drop(waiting);
     eventually("readiness to return", async || {
         let status = status(&server, "readiness").await;
         (status == ServingStatus::Serving).then_some(())

@@ -191,11 +191,16 @@ impl Process {
 
     /// Most bytes of memory that it ever had.
     pub fn peak_memory(&self) -> u64 {
-        let id = self.child.id().expect("the process lives");
+        let id = self.id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
         kib.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// The number that the system knows it by.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process lives")
     }
 
     /// Sends a signal.
