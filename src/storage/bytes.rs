@@ -107,23 +107,29 @@ impl Writer {
         self.0
     }
 
-    /// The row with its checksum behind it, which [`checked`] takes off.
-    pub(super) fn finish_with_checksum(mut self) -> Vec<u8> {
-        let sum = checksum(&self.0);
+    /// The row with its checksum behind it, which [`checked`] takes off. It is
+    /// good in this place only.
+    pub(super) fn finish_with_checksum(mut self, place: &[&[u8]]) -> Vec<u8> {
+        let sum = checksum(&self.0, place);
         self.raw(&sum);
         self.0
     }
 }
 
-/// The CRC-32 of ISO 3309, most significant byte first.
-pub(super) fn checksum(bytes: &[u8]) -> [u8; 4] {
-    crc32fast::hash(bytes).to_be_bytes()
+/// The CRC-32 of ISO 3309 over all of them, most significant byte first.
+pub(super) fn checksum(bytes: &[u8], place: &[&[u8]]) -> [u8; 4] {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(bytes);
+    for part in place {
+        sum.update(part);
+    }
+    sum.finalize().to_be_bytes()
 }
 
-/// What stands before a checksum that is right.
-pub(super) fn checked(row: &[u8]) -> Read<&[u8]> {
+/// What stands before a checksum that is right in this place.
+pub(super) fn checked<'a>(row: &'a [u8], place: &[&[u8]]) -> Read<&'a [u8]> {
     let (row, sum) = row.split_last_chunk().ok_or(Malformed)?;
-    if checksum(row) == *sum {
+    if checksum(row, place) == *sum {
         Ok(row)
     } else {
         Err(Malformed)

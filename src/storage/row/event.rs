@@ -1,7 +1,7 @@
 //! An event and the subscriptions it went to. A payload of more than a few
 //! hundred bytes stands in a row of its own, so that lists do not read it. A
-//! checksum covers the row, and another one a payload that stands apart: not
-//! every store finds out by itself that a disk changed a byte.
+//! checksum covers the row and whose it is, and another one a payload that stands
+//! apart: not every store finds out by itself that a disk changed a byte.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,12 @@ impl EventRow {
     pub(in crate::storage) fn write(event: &Event, subscriptions: &[SubscriptionId]) -> Vec<u8> {
         let data = &event.payload.data;
         let apart = data.len() > INLINE;
-        Self::write_parts(event, subscriptions, apart, apart.then(|| checksum(data)))
+        Self::write_parts(
+            event,
+            subscriptions,
+            apart,
+            apart.then(|| checksum(data, &[])),
+        )
     }
 
     /// The row as it is written.
@@ -60,7 +65,7 @@ impl EventRow {
     pub(in crate::storage) fn whole(mut self, body: Option<Bytes>) -> Read<Event> {
         if self.apart {
             let body = body.ok_or(Malformed)?;
-            if self.checksum.is_some_and(|sum| sum != checksum(&body)) {
+            if self.checksum.is_some_and(|sum| sum != checksum(&body, &[])) {
                 return Err(Malformed);
             }
             self.event.payload.data = body;
@@ -110,14 +115,14 @@ impl EventRow {
         } else {
             row.byte(UNCHECKED);
         }
-        row.finish_with_checksum()
+        row.finish_with_checksum(&place(&event.tenant, &event.id.to_bytes()))
     }
 
     pub(in crate::storage) fn read(tenant: TenantId, id: EventId, row: &[u8]) -> Read<Self> {
         let row = if row.first() == Some(&FIRST) {
             row
         } else {
-            checked(row)?
+            checked(row, &place(&tenant, &id.to_bytes()))?
         };
         let (_, mut row) = Reader::any_of(row, &[FIRST, VERSION])?;
         let create_time = row.time()?;
@@ -167,4 +172,9 @@ impl EventRow {
             subscriptions,
         })
     }
+}
+
+/// Whose the row is: one that stands under another id is not taken for that.
+fn place<'a>(tenant: &'a TenantId, id: &'a [u8]) -> [&'a [u8]; 2] {
+    [tenant.as_str().as_bytes(), id]
 }

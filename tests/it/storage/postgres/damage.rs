@@ -53,6 +53,15 @@ async fn a_changed_byte_of_an_event_is_told_and_never_read() {
     for at in [0, 1, 999, 1_999] {
         changes.push((&long, &deliveries[1], "body", at));
     }
+    // A row that stands in the place of another one.
+    let swap = "UPDATE postrider.event e SET content = o.content, body = o.body
+                FROM postrider.event o WHERE o.id <> e.id";
+    assert_eq!(client.execute(swap, &[]).await.unwrap(), 2);
+    for (event, delivery) in [&short, &long].into_iter().zip(&deliveries) {
+        let loaded = engine.load_work(sub(1), *delivery).await;
+        assert!(matches!(loaded, Err(Error::Corrupt(_))), "{}", event.id);
+    }
+    assert_eq!(client.execute(swap, &[]).await.unwrap(), 2);
     for (event, delivery, column, at) in changes {
         change(event.id, column, at).await;
         let read = engine.event(tenant(), event.id, View::Full).await;
