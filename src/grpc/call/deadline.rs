@@ -25,6 +25,9 @@ impl Deadline {
             let right = "must be at most 8 digits and a unit: H, M, S, m, u or n";
             Error::invalid(HEADER, right)
         })?;
+        if timeout.is_zero() {
+            return Err(Error::DeadlineExceeded);
+        }
         // What is too long to be added is not waited for either.
         Ok(Self(Instant::now().checked_add(timeout)))
     }
@@ -70,6 +73,13 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_is_over_at_once() {
+        let headers = [(HEADER.parse().unwrap(), "0S".parse().unwrap())];
+        let deadline = Deadline::of(&headers.into_iter().collect());
+        assert!(matches!(deadline, Err(Error::DeadlineExceeded)));
+    }
 
     #[test]
     fn a_timeout_is_digits_and_a_unit() {
