@@ -117,9 +117,9 @@ section! {
         max_request_memory: u32 as Size<u32, { 128 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
         /// Answers that clients have not taken yet, an eighth of them for each
         /// connection, and for each tenant half of what the others leave; they take
-        /// about twice the memory.
-        /// While there are more, calls that read are refused as overload is; a
-        /// connection that takes less than a twentieth of them in 30 s is closed.
+        /// two to three times the memory. While there are more, calls that read are
+        /// refused as overload is; a connection that takes less than a twentieth of
+        /// them in 30 s is closed.
         max_response_memory: usize as Size<usize, { 32 * MIB }, { 3 * GIB }> = 256 * 1024 * 1024,
     }
 }

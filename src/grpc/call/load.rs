@@ -226,35 +226,29 @@ mod tests {
 
     #[test]
     fn what_is_held_is_free_again_when_the_call_has_ended() {
+        let nobody = Whose::default();
         let load = Load::new(LIMITS);
         let (first, second) = (Held::default(), Held::default());
         assert!(load.take_bytes(60, &first) && load.take_bytes(30, &first));
-        assert!(load.take_call(Kind::Write, &Whose::default(), &first));
-        assert!(
-            !load.admits(Kind::Write) && !load.take_call(Kind::Write, &Whose::default(), &second)
-        );
+        assert!(load.take_call(Kind::Write, &nobody, &first));
+        assert!(!load.admits(Kind::Write) && !load.take_call(Kind::Write, &nobody, &second));
         assert!(!load.take_bytes(11, &second));
         drop(first);
-        assert!(
-            load.admits(Kind::Write) && load.take_call(Kind::Write, &Whose::default(), &second)
-        );
+        assert!(load.admits(Kind::Write) && load.take_call(Kind::Write, &nobody, &second));
         assert!(load.take_bytes(1_000, &second), "alone, it is taken");
     }
 
     #[test]
     fn reads_leave_half_of_the_places() {
+        let nobody = Whose::default();
         let load = Load::new(Limits { calls: 3, ..LIMITS });
         let held = [(); 4].map(|()| Held::default());
-        assert!(load.take_call(Kind::Read, &Whose::default(), &held[0]));
-        assert!(load.take_call(Kind::Read, &Whose::default(), &held[1]));
-        assert!(
-            !load.admits(Kind::Read) && !load.take_call(Kind::Read, &Whose::default(), &held[2])
-        );
-        assert!(
-            load.admits(Kind::Write) && load.take_call(Kind::Write, &Whose::default(), &held[2])
-        );
+        assert!(load.take_call(Kind::Read, &nobody, &held[0]));
+        assert!(load.take_call(Kind::Read, &nobody, &held[1]));
+        assert!(!load.admits(Kind::Read) && !load.take_call(Kind::Read, &nobody, &held[2]));
+        assert!(load.admits(Kind::Write) && load.take_call(Kind::Write, &nobody, &held[2]));
         held[0].release();
-        assert!(load.admits(Kind::Read) && load.take_call(Kind::Read, &Whose::default(), &held[3]));
+        assert!(load.admits(Kind::Read) && load.take_call(Kind::Read, &nobody, &held[3]));
     }
 
     #[test]
@@ -263,11 +257,7 @@ mod tests {
             calls: 4 * PER_WAITING,
             ..LIMITS
         });
-        let [one, other] = ["one", "other"].map(|name| {
-            let whose = Whose::default();
-            whose.is(&name.parse().unwrap());
-            whose
-        });
+        let [one, other] = ["one", "other"].map(Whose::of);
         let held = [(); 4].map(|()| Held::default());
         assert!(load.take_call(Kind::Waiting, &one, &held[0]));
         assert!(load.take_call(Kind::Waiting, &one, &held[1]));

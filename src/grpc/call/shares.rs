@@ -20,6 +20,14 @@ impl Whose {
     pub(in crate::grpc) fn is(&self, tenant: &TenantId) {
         let _ = self.0.set(tenant.clone());
     }
+
+    /// That of a tenant with this name.
+    #[cfg(test)]
+    pub(super) fn of(name: &str) -> Self {
+        let whose = Self::default();
+        whose.is(&name.parse().expect("it is a name"));
+        whose
+    }
 }
 
 /// What tenants have.
@@ -98,11 +106,7 @@ mod tests {
     #[test]
     fn a_tenant_has_its_share_and_gives_it_back() {
         let shares = Shares::of(8);
-        let [one, other] = ["one", "other"].map(|name| {
-            let whose = Whose::default();
-            whose.is(&name.parse().unwrap());
-            whose
-        });
+        let [one, other] = ["one", "other"].map(Whose::of);
         let first = shares.take(&one, 2);
         assert!(!shares.is_full(&one));
         let second = shares.take(&one, 2);

@@ -189,12 +189,6 @@ mod tests {
 
     use super::*;
 
-    fn whose(name: &str) -> Whose {
-        let whose = Whose::default();
-        whose.is(&name.parse().unwrap());
-        whose
-    }
-
     async fn made(unsent: &Arc<Unsent>, bytes: usize, whose: &Whose) -> Body {
         let all = Full::from(vec![0; bytes]).map_err(|never| match never {});
         let answer = Response::new(Body::new(all));
@@ -223,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn a_tenant_has_half_of_what_all_may_have() {
         let all = AllUnsent::new(80 * PIECE);
-        let [one, other] = ["one", "other"].map(whose);
+        let [one, other] = ["one", "other"].map(Whose::of);
         let unsent = Unsent::new(all.clone());
         let mut bodies = Vec::new();
         for _ in 0..5 {

@@ -66,9 +66,13 @@ struct Waits {
 impl Waits {
     /// Ready once there is room for a message of so many bytes; fails if it is
     /// not complete in time.
-    fn poll(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll(
+        &mut self,
+        bytes: impl FnOnce() -> usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), BoxError>> {
         if self.taken.is_none() {
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
+            let bytes = u32::try_from(bytes()).unwrap_or(u32::MAX).min(self.total);
             let permit = ready!(self.free.poll_acquire_many(context, bytes));
             let permit = permit.expect("it is never closed");
             self.taken = Some((permit, Box::pin(sleep(PATIENCE))));
@@ -145,8 +149,9 @@ impl<B> Whole<B> {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match (&mut self.room, self.place) {
             (Some(room), Place::Message(left)) if !self.held.is_empty() => {
-                let held: usize = self.held.iter().map(Bytes::len).sum();
-                room.poll(held + left, context)
+                let held = &self.held;
+                let bytes = || held.iter().map(Bytes::len).sum::<usize>() + left;
+                room.poll(bytes, context)
             }
             _ => Poll::Ready(Ok(())),
         }

@@ -56,7 +56,7 @@ impl Commits {
         })
     }
 
-    /// Counts a batch that is to be written, in the batch.
+    /// Counts a batch that is to be written, in the batch, and returns the count.
     pub(super) fn begin(&self, batch: &mut Batch) -> u64 {
         let count = self.count.load(Ordering::Relaxed) + 1;
         batch.put(key::commits(), count.to_be_bytes().to_vec());

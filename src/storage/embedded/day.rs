@@ -199,14 +199,6 @@ impl Days {
         self.space.free().map_err(from_kv)
     }
 
-    /// The most that a partition which is open needs of that for itself; `Full`
-    /// if one found too little.
-    pub(super) fn upkeep(&self) -> Result<u64> {
-        let open = self.open().into_iter();
-        open.map(|partition| partition.upkeep().map_err(from_kv))
-            .try_fold(0, |most, upkeep| upkeep.map(|upkeep| most.max(upkeep)))
-    }
-
     /// The partitions that are open.
     pub(super) fn open(&self) -> Vec<Arc<dyn Partition>> {
         let slots = self.slots.read();

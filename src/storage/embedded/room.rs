@@ -138,9 +138,7 @@ impl State {
             Ok(upkeep) => free.saturating_sub(upkeep),
             Err(Error::Full) => 0,
             Err(error) => {
-                let why = describe(&error);
-                tracing::error!(why, "no more writes are taken");
-                self.health.send_replace(Health::Failed(why));
+                self.fail(describe(&error));
                 0
             }
         }
@@ -152,18 +150,32 @@ impl State {
         if looks % TIDIES != PATIENCE {
             return;
         }
-        let catalog = self.catalog.lock().clone();
-        for partition in catalog.into_iter().chain(self.days.open()) {
+        for partition in self.open_partitions() {
             if let Err(error) = partition.tidy() {
                 tracing::warn!(%error, "a partition gives nothing back");
             }
         }
     }
 
+    /// The most that a partition needs of the disk for itself; `Full` if one
+    /// found too little.
     fn upkeep(&self) -> Result<u64> {
+        let mut most = 0;
+        for partition in self.open_partitions() {
+            most = most.max(partition.upkeep().map_err(from_kv)?);
+        }
+        Ok(most)
+    }
+
+    fn open_partitions(&self) -> impl Iterator<Item = Arc<dyn Partition>> {
         let catalog = self.catalog.lock().clone();
-        let catalog = catalog.map_or(Ok(0), |catalog| catalog.upkeep());
-        Ok(catalog.map_err(from_kv)?.max(self.days.upkeep()?))
+        catalog.into_iter().chain(self.days.open())
+    }
+
+    /// Takes no more writes.
+    fn fail(&self, why: String) {
+        tracing::error!(why, "no more writes are taken");
+        self.health.send_replace(Health::Failed(why));
     }
 
     /// Notes whether the disk is full; a store that failed stays so.
@@ -184,10 +196,7 @@ impl State {
 
     fn look(&self) {
         if let Some(dir) = self.home.missing() {
-            let why = format!("{} was removed or moved away", dir.display());
-            tracing::error!(why, "no more writes are taken");
-            self.health.send_replace(Health::Failed(why));
-            return;
+            return self.fail(format!("{} was removed or moved away", dir.display()));
         }
         let free = self.free();
         if free < FOR_RESULTS {

@@ -20,7 +20,7 @@ use crate::{
         Candidate, Candidates, Cursor, Error, Page, PageRequest, ReplayAdvance, ReplayChange,
         Replays, Resource, Result,
         replay::ordinal_of,
-        row::{EventRow, read_replay, write_replay},
+        row::{read_replay, write_replay},
         walk::{self, ids},
     },
 };
@@ -37,7 +37,7 @@ impl Replays for Store {
             )
             .await;
         created.map_err(from_pg)?;
-        self.state.note_written();
+        self.state.note_reached();
         Ok(())
     }
 
@@ -137,8 +137,7 @@ impl State {
         let events = rows.map_err(from_pg)?;
         let events = events.iter().map(|row| {
             let id = to_event_id(row.get("id"));
-            let read = EventRow::read(replay.tenant.clone(), id, row.get("content"));
-            read.map_err(malformed("event"))
+            row::event(replay.tenant.clone(), id, row.get("content"))
         });
         let events: Vec<_> = events.collect::<Result<_>>()?;
         let next = events.last().map(|row| row.event.id);

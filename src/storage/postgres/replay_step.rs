@@ -5,7 +5,7 @@ use super::{
     by_hand::{Transaction, locked, requeue, update},
     connect::Connection,
     days,
-    error::{from_pg, malformed, unreadable},
+    error::{from_pg, unreadable},
     replay::{from_replay, replay},
     row::{self, from_delivery, from_event, from_subscription, from_time},
     state::State,
@@ -41,7 +41,7 @@ impl State {
             }
         }
         let (replay, rescheduled) = self.step(&mut client, advance, &events).await?;
-        self.note_written();
+        self.note_reached();
         let (own, others): (Vec<_>, Vec<_>) = rescheduled
             .into_iter()
             .partition(|change| self.ownership.owns(change.subscription_id));
@@ -108,7 +108,7 @@ impl State {
         let changed = change.of(&before, now)?;
         put(&transaction, &changed).await?;
         transaction.commit().await.map_err(from_pg)?;
-        self.note_written();
+        self.note_reached();
         Ok(changed)
     }
 
@@ -230,8 +230,8 @@ async fn event(
         .query_opt(&statement, &[&tenant.as_str(), &from_event(id)])
         .await
         .map_err(from_pg)?;
-    let read = row.map(|row| EventRow::read(tenant.clone(), id, row.get("content")));
-    read.transpose().map_err(malformed("event"))
+    let read = row.map(|row| row::event(tenant.clone(), id, row.get("content")));
+    read.transpose()
 }
 
 async fn put_event(transaction: &Transaction<'_>, row: &EventRow) -> Result<()> {
